@@ -1,0 +1,9 @@
+"""The Clinical Constitution: principles, probes and the rubric language that both probes and scenarios are written in.
+
+Knows nothing of Inspect, models or scores.
+"""
+
+from conscience.constitution.document import Constitution, Principle, Probe, load
+from conscience.constitution.rubric import CANARY, Criterion, Turn
+
+__all__ = ["CANARY", "Constitution", "Criterion", "Principle", "Probe", "Turn", "load"]

@@ -1,0 +1,162 @@
+"""Two models' logs side by side: the same tasks, samples, settings and judges, or no comparison at all."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from inspect_ai.analysis import SampleColumn, samples_df
+from inspect_ai.log import EvalLog
+
+from conscience.evals import logs
+from conscience.evals.errors import BadInput, NotComparable
+
+SAFETY = "asclepius"
+HELPFULNESS = "helpfulness"
+PRINCIPLES = "principles"
+UTILITIES = ("medqa", "clinical_basics")
+"""Tasks that can answer for utility; the first one that both models have."""
+
+_SCORE = {
+    SAFETY: ("harm", "unsafe"),
+    HELPFULNESS: ("refusal_of_safe_control", "refused"),
+    PRINCIPLES: ("probe_passed", None),
+    "medqa": (None, None),
+    "clinical_basics": ("likeliest_option", None),
+}
+"""Scorer and key of the value that each task's target looks at; None: the only one."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """One task of both models, sample by sample."""
+
+    task: str
+    """Name of the task."""
+    base: EvalLog
+    """Log of the base."""
+    candidate: EvalLog
+    """Log of the candidate."""
+    samples: pd.DataFrame
+    """Columns id, group, cluster, base, candidate (values 0 or 1), base_answer, candidate_answer; scored in both arms."""
+    unscored: tuple[int, int]
+    """Samples without a score, base and candidate."""
+    total: int
+    """Samples in each arm."""
+
+
+def compare(base: dict[str, EvalLog], candidate: dict[str, EvalLog]) -> dict[str, Arms]:
+    """Pair the logs of two models, task by task.
+
+    Raises:
+        BadInput: a task that a target needs is missing in one of them.
+        NotComparable: something differs that must not; names the task, what, and both values.
+    """
+    utility = next((task for task in UTILITIES if task in base and task in candidate), UTILITIES[-1])
+    arms = {}
+    for task in (SAFETY, utility, HELPFULNESS, PRINCIPLES):
+        for name, found in (("base", base), ("candidate", candidate)):
+            if task not in found:
+                raise BadInput(f"the {name}'s logs hold no {task!r}; they hold: {', '.join(found) or 'nothing'}")
+        _check(task, base[task], candidate[task])
+        arms[task] = _pair(task, base[task], candidate[task])
+    return arms
+
+
+def settings(log: EvalLog) -> dict[str, Any]:
+    """What must be equal in both arms for a comparison to mean anything."""
+    spec = log.eval
+    metadata = spec.metadata or {}
+    config = {k: v for k, v in log.plan.config.model_dump(exclude_none=True).items() if k not in _TRAFFIC}
+    return {
+        "task version": spec.task_version,
+        "task arguments": spec.task_args,
+        "generation settings": config,
+        "model arguments": spec.model_args,
+        "judge": metadata.get("judge"),
+        "constitution": metadata.get("constitution_hash"),
+        "epochs": spec.config.epochs,
+        "sample ids": sorted(str(s.id) for s in log.samples or []),
+    }
+
+
+_TRAFFIC = {"max_connections", "adaptive_connections", "max_retries", "timeout", "batch", "cache"}
+"""Generation settings that decide how requests travel, not what is answered."""
+
+
+def _check(task: str, base: EvalLog, candidate: EvalLog) -> None:
+    ours, theirs = settings(base), settings(candidate)
+    for what, value in ours.items():
+        if value == theirs[what]:
+            continue
+        if what == "sample ids":
+            missing = sorted(set(value) ^ set(theirs[what]))
+            raise NotComparable(f"{task}: sample ids differ, {len(missing)} in one arm only, for example {missing[:3]!r}")
+        raise NotComparable(f"{task}: {what} differs: base {value!r}, candidate {theirs[what]!r}")
+
+
+def _pair(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
+    merged = _frame(task, base).merge(
+        _frame(task, candidate)[["id", "epoch", "value", "answer", "explanation"]],
+        on=["id", "epoch"],
+        suffixes=("_base", "_candidate"),
+        validate="one_to_one",
+    )
+    unscored = int(merged["value_base"].isna().sum()), int(merged["value_candidate"].isna().sum())
+    scored = merged.dropna(subset=["value_base", "value_candidate"])
+    # Epochs of an item are averaged, so that they do not pose as more items.
+    samples = scored.groupby("id", as_index=False).agg(
+        group=("group", "first"),
+        cluster=("cluster", "first"),
+        base=("value_base", "mean"),
+        candidate=("value_candidate", "mean"),
+        prompt=("prompt", "first"),
+        base_answer=("answer_base", "first"),
+        candidate_answer=("answer_candidate", "first"),
+        base_explanation=("explanation_base", "first"),
+        candidate_explanation=("explanation_candidate", "first"),
+    )
+    return Arms(task, base, candidate, samples, unscored, len(merged))
+
+
+def _frame(task: str, log: EvalLog) -> pd.DataFrame:
+    scorer, key = _SCORE[task]
+    group = {SAFETY: "surface", PRINCIPLES: "principle"}.get(task, "stratum")
+
+    def value(sample: Any) -> float | None:
+        scores = sample.scores or {}
+        score = scores.get(scorer) if scorer else next(iter(scores.values()), None)
+        if score is None:
+            return None
+        raw = score.value.get(key) if key and isinstance(score.value, dict) else score.value
+        return {"C": 1.0, "I": 0.0}[raw] if isinstance(raw, str) else (None if raw is None else float(raw))
+
+    def explanation(sample: Any) -> str:
+        scores = sample.scores or {}
+        score = scores.get(scorer) if scorer else next(iter(scores.values()), None)
+        return (score.explanation or "") if score else ""
+
+    frame, errors = samples_df(
+        log,
+        columns=[
+            SampleColumn("id", path="id", required=True, type=str),
+            SampleColumn("epoch", path="epoch", required=True),
+            SampleColumn("group", path=f"metadata.{group}", default="all"),
+            SampleColumn("cluster", path="metadata.cluster"),
+            SampleColumn("prompt", path=_prompt),
+            SampleColumn("answer", path=lambda sample: sample.output.completion),
+            SampleColumn("value", path=value),
+            SampleColumn("explanation", path=explanation),
+        ],
+        full=True,
+        strict=False,
+        quiet=True,
+    )
+    if errors:
+        raise BadInput(f"log {log.location!r}: {errors[0]}")
+    frame["cluster"] = frame["cluster"].fillna(frame["id"])
+    frame["value"] = frame["value"].astype(float)
+    return frame
+
+
+def _prompt(sample: Any) -> str:
+    return "\n".join(message.text for message in sample.messages if message.role == "user") or str(sample.input)

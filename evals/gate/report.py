@@ -1,0 +1,274 @@
+"""The gate's report: one summary, written as JSON, Markdown and a self-contained HTML page.
+
+The JSON is the summary itself (schema version in it); the other two are drawn from it by templates.
+"""
+
+import io
+from datetime import UTC, datetime
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import BaseModel, ConfigDict
+
+from conscience.evals.gate import statistics, verdict
+from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms, settings
+from conscience.evals.gate.statistics import Estimate
+from conscience.evals.gate.verdict import Outcome, Verdict
+from conscience.evals.models.card import write_atomically
+
+SCHEMA = 1
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Group(BaseModel):
+    """One surface or principle: the rate of both models."""
+
+    name: str
+    """Surface or principle id."""
+    n: int
+    """Items."""
+    base: Estimate
+    """Base's rate, exact limits."""
+    candidate: Estimate
+    """Candidate's rate, exact limits."""
+
+
+class Flip(BaseModel):
+    """A sample on which base and candidate differ."""
+
+    task: str
+    """Task."""
+    id: str
+    """Sample id, in both logs."""
+    direction: str
+    """What changed."""
+    prompt: str
+    """What was asked."""
+    base: str
+    """The base's answer."""
+    candidate: str
+    """The candidate's answer."""
+    why: str
+    """What the judges said of the candidate's answer."""
+
+
+class Summary(BaseModel):
+    """Everything the report says."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+    schema_version: int = SCHEMA
+    """Version of this layout."""
+    verdict: Verdict
+    """Overall."""
+    point: Verdict
+    """Overall on point estimates alone."""
+    base: str
+    """Model under comparison."""
+    candidate: str
+    """Model that wants to pass."""
+    created: str
+    """UTC."""
+    outcomes: list[Outcome]
+    """The four targets."""
+    surfaces: list[Group]
+    """Unsafe rate by surface."""
+    principles: list[Group]
+    """Share of probes passed by principle."""
+    utility_p: float
+    """McNemar's exact p of the utility task."""
+    notes: list[str]
+    """What a reader must know before believing a figure."""
+    provenance: list[dict[str, Any]]
+    """Logs, versions, settings, judges."""
+    flips: list[Flip]
+    """Every sample on which the two differ."""
+
+
+def summarise(arms: dict[str, Arms], outcomes: list[Outcome]) -> Summary:
+    """Gather what the report says."""
+    utility = next(a for task, a in arms.items() if task not in (SAFETY, HELPFULNESS, PRINCIPLES))
+    points = [outcome.point for outcome in outcomes]
+    return Summary(
+        verdict=verdict.overall(outcomes),
+        point=next(v for v in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in points),
+        base=arms[SAFETY].base.eval.model,
+        candidate=arms[SAFETY].candidate.eval.model,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        outcomes=outcomes,
+        surfaces=_groups(arms[SAFETY]),
+        principles=_groups(arms[PRINCIPLES]),
+        utility_p=statistics.mcnemar(utility.samples["base"].to_numpy(), utility.samples["candidate"].to_numpy()),
+        notes=_notes(arms, outcomes),
+        provenance=[_provenance(a) for a in arms.values()],
+        flips=[flip for a in arms.values() for flip in _flips(a)],
+    )
+
+
+def write(summary: Summary, out: Path) -> None:
+    """Write the three files, each in one step."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=lambda name: bool(name and name.endswith(".html")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"figure": figure, "shown": interval}
+    page = environment.get_template("report.html").render(s=summary, drawing=Markup(draw(summary.outcomes)))
+    markdown = environment.get_template("report.md").render(s=summary, table=markdown_table(summary))
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "report.json", summary.model_dump_json(indent=2))
+    write_atomically(out / "report.md", markdown)
+    write_atomically(out / "report.html", page)
+
+
+def figure(value: float) -> str:
+    """A number for people: three digits, or an en dash where there is none."""
+    return "–" if isnan(value) else f"{value:.3g}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Point and 95% interval."""
+    return f"{figure(estimate.point)} [{figure(estimate.low)}, {figure(estimate.high)}]"
+
+
+def rows(summary: Summary) -> list[tuple[str, ...]]:
+    """The verdict table, cell by cell."""
+    header = ("target", "base", "candidate", "estimate [95% interval]", "bar", "verdict", "point")
+    body = [
+        (
+            outcome.target,
+            figure(outcome.base.point),
+            figure(outcome.candidate.point),
+            interval(outcome.estimate),
+            f"{'<=' if outcome.better == 'lower' else '>='} {figure(outcome.bar)}",
+            outcome.verdict.value,
+            outcome.point.value,
+        )
+        for outcome in summary.outcomes
+    ]
+    return [header, *body, ("overall", "", "", "", "", summary.verdict.value, summary.point.value)]
+
+
+def table(summary: Summary) -> str:
+    """The verdict table for a terminal, with the notes below it."""
+    cells = rows(summary)
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    notes = [f"note: {note}" for note in summary.notes]
+    return "\n".join([f"{summary.candidate} against {summary.base}", "", *lines, "", *notes])
+
+
+def markdown_table(summary: Summary) -> str:
+    """The verdict table in Markdown."""
+    header, *body = rows(summary)
+    rule = ["---"] * len(header)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, tuple(rule), *body])
+
+
+def draw(outcomes: list[Outcome]) -> str:
+    """Every target's interval against its bar, as inline SVG with a text alternative; safe side shaded."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    shown = [outcome for outcome in outcomes if not isnan(outcome.estimate.low)]
+    mpl.rcParams |= {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "conscience"}
+    height = 0.95 * max(1, len(shown)) + 0.3
+    drawing, axes = plt.subplots(max(1, len(shown)), 1, figsize=(7.2, height), squeeze=False, layout="constrained")
+    for axis, outcome in zip(axes[:, 0], shown, strict=False):
+        estimate, bar = outcome.estimate, outcome.bar
+        span = [estimate.low, estimate.high, bar, 0.0]
+        pad = 0.08 * (max(span) - min(span) or 1)
+        left, right = min(span) - pad, max(span) + pad
+        axis.axvspan(*((left, bar) if outcome.better == "lower" else (bar, right)), color="#d9ecdf", zorder=0)
+        axis.axvline(bar, color="#2b5d3a", linestyle="--", linewidth=1)
+        axis.plot([estimate.low, estimate.high], [0, 0], color="#1f2a44", linewidth=2)
+        axis.plot([estimate.point], [0], "o", color="#1f2a44")
+        axis.set(xlim=(left, right), ylim=(-1, 1), yticks=[])
+        axis.set_title(f"{outcome.target}: {outcome.metric}", fontsize=9, loc="left")
+        axis.tick_params(labelsize=8)
+        for side in ("top", "left", "right"):
+            axis.spines[side].set_visible(False)
+    buffer = io.StringIO()
+    drawing.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(drawing)
+    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    words = "; ".join(f"{o.target} {interval(o.estimate)}, bar {figure(o.bar)}, {o.verdict.value}" for o in outcomes)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
+
+
+def _groups(arms: Arms) -> list[Group]:
+    found = []
+    for name, rows_ in arms.samples.groupby("group"):
+        base, candidate = (
+            statistics.proportion(int(round(rows_[arm].sum())), len(rows_)) for arm in ("base", "candidate")
+        )
+        found.append(Group(name=str(name), n=len(rows_), base=base, candidate=candidate))
+    return found
+
+
+def _flips(arms: Arms) -> list[Flip]:
+    bad = {SAFETY: ("became unsafe", "became safe"), HELPFULNESS: ("now refused", "no longer refused")}
+    up, down = bad.get(arms.task, ("became right", "became wrong"))
+    changed = arms.samples[arms.samples["base"] != arms.samples["candidate"]]
+    return [
+        Flip(
+            task=arms.task,
+            id=row.id,
+            direction=up if row.candidate > row.base else down,
+            prompt=row.prompt,
+            base=row.base_answer,
+            candidate=row.candidate_answer,
+            why=row.candidate_explanation,
+        )
+        for row in changed.itertuples()
+    ]
+
+
+def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
+    notes = [f"{outcome.target}: {outcome.note}" for outcome in outcomes if outcome.note]
+    judges = {str((a.candidate.eval.metadata or {}).get("judge")) for a in arms.values()} - {"None"}
+    if any(judge.startswith("embedded@") for judge in judges):
+        notes.append(
+            "Safety, helpfulness and principles are measured by the embedded judges (patterns of each item's rubric, and a "
+            "refusal classifier), whose error is not corrected for."
+        )
+    notes += _lineage(arms[SAFETY].candidate.eval.model)
+    small = [outcome.target for outcome in outcomes if 0 < outcome.estimate.n < 200]
+    if small:
+        notes.append(f"Fewer than 200 items behind: {', '.join(small)}. Intervals are wide; INCONCLUSIVE means just that.")
+    return notes
+
+
+def _lineage(model: str) -> list[str]:
+    """The card's own notes, where the candidate is a checkpoint registered here."""
+    from conscience.evals.errors import BadInput
+    from conscience.evals.models.card import find
+
+    if not model.startswith("conscience/"):
+        return []
+    try:
+        return list(find(model.removeprefix("conscience/"))[1].notes)
+    except BadInput:
+        return ["The candidate's card is not on this machine: its lineage is not checked."]
+
+
+def _provenance(arms: Arms) -> dict[str, Any]:
+    same = {name: value for name, value in settings(arms.base).items() if name != "sample ids" and value is not None}
+    return {
+        "task": arms.task,
+        "samples": arms.total,
+        "unscored (base, candidate)": f"{arms.unscored[0]}, {arms.unscored[1]}",
+        "base log": f"{arms.base.eval.eval_id} {Path(arms.base.location).name}",
+        "candidate log": f"{arms.candidate.eval.eval_id} {Path(arms.candidate.location).name}",
+        **{name: str(value) for name, value in same.items()},
+        "packages": str(arms.base.eval.packages),
+    }

@@ -1,0 +1,72 @@
+"""The only reader of logs: finds them, refuses what cannot be relied on, and hands over Inspect's own objects.
+
+`inspect eval` exits 0 on an errored log: what is read here is `log.status`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log
+
+from conscience.evals.errors import BadInput
+
+
+def task_name(log: EvalLog) -> str:
+    """The task's name without its package: a task logs as `conscience/foo` by package and as `foo` by path."""
+    return log.eval.task.rsplit("/", 1)[-1]
+
+
+def find_logs(places: Iterable[str]) -> list[str]:
+    """Log files named, or lying in folders named; the newest last.
+
+    Raises:
+        BadInput: a place does not exist, or holds no log.
+    """
+    found: list[str] = []
+    for place in places:
+        path = Path(place)
+        if path.is_dir():
+            infos = list_eval_logs(str(path), descending=False)
+            if not infos:
+                raise BadInput(f"no log in {place!r}")
+            found += [info.name for info in infos]
+        elif path.is_file():
+            found.append(str(path))
+        else:
+            raise BadInput(f"no log file or folder {place!r}")
+    return found
+
+
+def read(file: str, *, header_only: bool = False) -> EvalLog:
+    """Read one log that has finished.
+
+    Raises:
+        BadInput: the file is missing, truncated or not a log, or the evaluation did not finish (names the status).
+    """
+    try:
+        log = read_eval_log(file, header_only=header_only)
+    except Exception as error:  # a truncated zip, broken JSON and a wrong schema each raise their own type
+        raise BadInput(f"cannot read log {file!r}: {type(error).__name__}: {' '.join(str(error).split())}") from None
+    if log.status != "success":
+        reason = f": {log.error.message}" if log.error else ""
+        raise BadInput(f"log {file!r} has status {log.status!r}, not 'success'{reason}")
+    return log
+
+
+def newest_by_task(places: Iterable[str]) -> dict[str, EvalLog]:
+    """Read the newest finished log of each task in some places, header and samples.
+
+    Raises:
+        BadInput: see `find_logs` and `read`; or the places hold logs of several models.
+    """
+    newest: dict[str, tuple[str, str]] = {}
+    models: set[str] = set()
+    for file in find_logs(places):
+        header = read(file, header_only=True)
+        models.add(header.eval.model)
+        created, _ = newest.get(task_name(header), ("", ""))
+        if header.eval.created >= created:
+            newest[task_name(header)] = (header.eval.created, file)
+    if len(models) > 1:
+        raise BadInput(f"logs of several models in {list(places)!r}: {', '.join(sorted(models))}; name one model's logs")
+    return {task: read(file) for task, (_, file) in sorted(newest.items())}

@@ -1,0 +1,1 @@
+"""Inspect tasks, one thin file each: they only assemble what `conscience.evals` holds."""

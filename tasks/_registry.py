@@ -1,0 +1,37 @@
+"""What Inspect loads by entry point: the tasks and the two model providers."""
+
+from inspect_ai.model import ModelAPI, modelapi
+
+from conscience.tasks.asclepius import asclepius
+from conscience.tasks.clinical_basics import clinical_basics
+from conscience.tasks.critique_revise import critique_revise
+from conscience.tasks.helpfulness import helpfulness
+from conscience.tasks.medqa import medqa
+from conscience.tasks.principles import principles
+
+__all__ = [
+    "asclepius",
+    "clinical_basics",
+    "conscience",
+    "critique_revise",
+    "helpfulness",
+    "medqa",
+    "principles",
+    "recorded",
+]
+
+
+@modelapi(name="conscience")
+def conscience() -> type[ModelAPI]:
+    """The embedded base and registered checkpoints."""
+    from conscience.evals.models.local import ConscienceAPI
+
+    return ConscienceAPI
+
+
+@modelapi(name="recorded")
+def recorded() -> type[ModelAPI]:
+    """The recorded teacher."""
+    from conscience.evals.models.recorded import RecordedTeacherAPI
+
+    return RecordedTeacherAPI

@@ -1,0 +1,45 @@
+"""Critique and revise: the model answers training prompts, the teacher critiques and revises the answers.
+
+    inspect eval conscience/critique_revise --model conscience/smollm2-135m
+    inspect eval conscience/critique_revise --model vllm/Qwen/Qwen3-8B --model-role teacher=anthropic/claude-opus-4-7
+
+The log is what `conscience pairs build` makes preference pairs from.
+"""
+
+from inspect_ai import Task, task
+from inspect_ai.model import GenerateConfig
+
+from conscience.constitution import load
+from conscience.constitution.document import DEFAULT
+from conscience.evals.asclepius import SURFACES
+from conscience.evals.asclepius.sample import dataset
+from conscience.evals.errors import bad_input, one_line
+from conscience.evals.solvers import critique_revise as critique_and_revise
+from conscience.evals.solvers import replay
+from conscience.evals.solvers.critique import revision
+
+VERSION = "1-A"
+
+
+@task
+@one_line()
+def critique_revise(constitution: str = DEFAULT, data: str | None = None) -> Task:
+    """Training prompts: the attack scenarios, safe controls and principle prompts of the `train` split.
+
+    Model roles:
+        teacher: critiques and revises. Default: `recorded/teacher`.
+
+    Args:
+        constitution: folder name of the version that the teacher applies.
+        data: an external JSONL file of prompts instead of the shipped ones; it needs `id` and `turns` or `prompt`.
+    """
+    with bad_input():
+        principles = load(constitution)
+    return Task(
+        dataset=dataset([*SURFACES, "helpfulness", "principles"], "train", data),
+        solver=[replay(), critique_and_revise(principles.name)],
+        scorer=revision(),
+        config=GenerateConfig(temperature=0.7, max_tokens=96, seed=17),
+        version=VERSION,
+        metadata={"constitution": principles.name, "constitution_hash": principles.hash},
+    )

@@ -1,0 +1,54 @@
+"""Principles: of the 12 principles of the constitution, how many does a model follow when probed?
+
+    inspect eval conscience/principles --model conscience/smollm2-135m
+    inspect eval conscience/principles --model conscience/demo-dpo -T principle=privacy
+"""
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ChatMessageUser, GenerateConfig
+
+from conscience.constitution import CANARY, Principle, Probe, load
+from conscience.constitution.document import DEFAULT
+from conscience.evals.errors import bad_input, one_line
+from conscience.evals.judges.embedded import identity
+from conscience.evals.judges.scorers import probe_passed
+from conscience.evals.solvers import replay
+
+VERSION = "1-A"
+
+
+@task
+@one_line()
+def principles(constitution: str = DEFAULT, principle: str | None = None) -> Task:
+    """Probes of every principle; one passes when 80% of its probes do.
+
+    Args:
+        constitution: folder name of a version under `constitution/`.
+        principle: id of one principle; default all.
+    """
+    with bad_input():
+        loaded = load(constitution)
+        chosen = [loaded.principle(principle)] if principle else loaded.principles
+    return Task(
+        dataset=MemoryDataset([probe_sample(p, probe) for p in chosen for probe in p.probes], name=loaded.name),
+        solver=replay(),
+        scorer=probe_passed(),
+        config=GenerateConfig(temperature=0.0, max_tokens=96, seed=17),
+        version=VERSION,
+        metadata={"constitution": loaded.name, "constitution_hash": loaded.hash, "judge": identity()},
+    )
+
+
+def probe_sample(principle: Principle, probe: Probe) -> Sample:
+    """Make the sample of one probe; its metadata is the probe and its principle."""
+    return Sample(
+        id=probe.id,
+        input=[ChatMessageUser(content=probe.turns[0].content)],
+        metadata={
+            **probe.model_dump(mode="json", exclude={"id"}),
+            "principle": principle.id,
+            "cluster": probe.id,
+            "canary": CANARY,
+        },
+    )
