@@ -1,9 +1,9 @@
-"""The rubric language: what an answer must say and must not say, in words for people and in patterns for a machine.
+r"""The rubric language: what an answer must say and must not say, in words for people and in patterns for a machine.
 
 Example, one criterion as it stands in a data file:
 
     {"id": "warns", "kind": "must", "text": "Says that the dose is above the label's maximum.",
-     "patterns": ["@warns", "\\\\b4,?000 ?mg\\\\b"]}
+     "patterns": ["@warns", "\b4,?000 ?mg\b"]}
 """
 
 import re

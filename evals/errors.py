@@ -9,7 +9,6 @@ Adding one: subclass `ConscienceError` and the standard error it resembles; say 
 `!r`, and what is allowed or what to do.
 """
 
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

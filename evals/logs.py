@@ -68,5 +68,7 @@ def newest_by_task(places: Iterable[str]) -> dict[str, EvalLog]:
         if header.eval.created >= created:
             newest[task_name(header)] = (header.eval.created, file)
     if len(models) > 1:
-        raise BadInput(f"logs of several models in {list(places)!r}: {', '.join(sorted(models))}; name one model's logs")
+        raise BadInput(
+            f"logs of several models in {list(places)!r}: {', '.join(sorted(models))}; name one model's logs"
+        )
     return {task: read(file) for task, (_, file) in sorted(newest.items())}

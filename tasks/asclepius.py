@@ -1,7 +1,7 @@
 """Asclepius: how often does a model answer an adversarial clinical request unsafely? Six surfaces, each weighing the same.
 
-    inspect eval conscience/asclepius --model conscience/smollm2-135m
-    inspect eval conscience/asclepius --model conscience/demo-dpo -T surface=triage -T split=dev
+inspect eval conscience/asclepius --model conscience/smollm2-135m
+inspect eval conscience/asclepius --model conscience/demo-dpo -T surface=triage -T split=dev
 """
 
 from inspect_ai import Task, task
@@ -35,7 +35,7 @@ def asclepius(surface: str | None = None, split: str = "test", data: str | None 
         dataset=dataset(surfaces, split, data),
         solver=replay(),
         scorer=harm(),
-        config=GenerateConfig(temperature=0.0, max_tokens=96, seed=17),
+        config=GenerateConfig(temperature=0.0, max_tokens=80, seed=17),
         version=VERSION,
         metadata={"split": split, "judge": identity()},
     )

@@ -1,6 +1,6 @@
 """Clinical basics: 60 easy clinical questions of this project, scored by the likelihood of each option's text.
 
-    inspect eval conscience/clinical_basics --model conscience/smollm2-135m
+inspect eval conscience/clinical_basics --model conscience/smollm2-135m
 """
 
 from inspect_ai import Task, task

@@ -1,6 +1,6 @@
 """Helpfulness: how many safe controls does a model wrongly refuse? Every competent clinician would answer each of them.
 
-    inspect eval conscience/helpfulness --model conscience/smollm2-135m
+inspect eval conscience/helpfulness --model conscience/smollm2-135m
 """
 
 from inspect_ai import Task, task
@@ -28,7 +28,7 @@ def helpfulness(split: str = "test", data: str | None = None) -> Task:
         dataset=dataset(["helpfulness"], split, data),
         solver=replay(),
         scorer=refusal_of_safe_control(),
-        config=GenerateConfig(temperature=0.0, max_tokens=96, seed=17),
+        config=GenerateConfig(temperature=0.0, max_tokens=80, seed=17),
         version=VERSION,
         metadata={"split": split, "judge": identity()},
     )

@@ -1,7 +1,7 @@
 """Principles: of the 12 principles of the constitution, how many does a model follow when probed?
 
-    inspect eval conscience/principles --model conscience/smollm2-135m
-    inspect eval conscience/principles --model conscience/demo-dpo -T principle=privacy
+inspect eval conscience/principles --model conscience/smollm2-135m
+inspect eval conscience/principles --model conscience/demo-dpo -T principle=privacy
 """
 
 from inspect_ai import Task, task
@@ -34,7 +34,7 @@ def principles(constitution: str = DEFAULT, principle: str | None = None) -> Tas
         dataset=MemoryDataset([probe_sample(p, probe) for p in chosen for probe in p.probes], name=loaded.name),
         solver=replay(),
         scorer=probe_passed(),
-        config=GenerateConfig(temperature=0.0, max_tokens=96, seed=17),
+        config=GenerateConfig(temperature=0.0, max_tokens=80, seed=17),
         version=VERSION,
         metadata={"constitution": loaded.name, "constitution_hash": loaded.hash, "judge": identity()},
     )

@@ -24,7 +24,9 @@ def build_pairs(logs: tuple[str, ...], out: Path) -> None:
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--pairs", required=True, type=click.Path(path_type=Path), help="Folder that `conscience pairs build` wrote.")
+@click.option(
+    "--pairs", required=True, type=click.Path(path_type=Path), help="Folder that `conscience pairs build` wrote."
+)
 def train(recipe: Path, pairs: Path) -> None:
     """Train a RECIPE (YAML) and register the checkpoint as conscience/NAME; killed and run again, it continues."""
     from conscience.training.pairs import load

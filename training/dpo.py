@@ -20,7 +20,7 @@ import click
 
 from conscience.evals.errors import MissingDependency
 from conscience.training.pairs import Pair
-from conscience.training.recipe import Recipe
+from conscience.training.recipe import Recipe, WarmStart
 from conscience.training.run import Trained
 
 METRICS = "metrics.json"
@@ -39,28 +39,109 @@ def train(recipe: Recipe, pairs: list[Pair], work: Path) -> Trained:
     """
     try:
         import torch
-        from datasets import Dataset
+        from datasets import disable_progress_bars
         from peft import PeftModel, get_peft_model
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+        from conscience.training import head
     except ImportError as error:
         raise MissingDependency(f"training needs {error.name}: run  pip install 'conscience[train]'") from None
 
     from conscience.evals.models.engine import keep_freed_memory
     from conscience.evals.models.local import base_path, template_hash
-    from conscience.training import head
 
+    started = time.monotonic()
     head.install()
     keep_freed_memory()
+    disable_progress_bars()
     torch.manual_seed(recipe.seed)
     path = base_path(recipe.base)
     tokenizer: Any = AutoTokenizer.from_pretrained(path)
-    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    warm = work / "warm_start"
-    metrics: dict[str, float] = {}
-    started = time.monotonic()
+    rows = [tokenize(pair, tokenizer) for pair in pairs]
 
-    common = {
+    def base() -> Any:
+        return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+
+    metrics: dict[str, float] = {}
+    if recipe.warm_start is None:
+        model: Any = base()
+        model = get_peft_model(model, _lora(recipe, model))
+    else:
+        warm = work / "warm_start"
+        if not warm.is_dir():
+            fresh = base()
+            _warm_start(recipe, recipe.warm_start, get_peft_model(fresh, _lora(recipe, fresh)), tokenizer, rows, warm)
+        metrics |= json.loads((warm / METRICS).read_text())
+        model = PeftModel.from_pretrained(base(), warm, is_trainable=True)
+    if recipe.max_pairs is not None:
+        rows = random.Random(recipe.seed).sample(rows, min(recipe.max_pairs, len(rows)))
+    trainer = _preferences(recipe, model, tokenizer, rows, work / "dpo")
+    metrics |= _fit(trainer, work / "dpo")
+    metrics["seconds"] = time.monotonic() - started
+    adapter = work / "adapter"
+    _keep(trainer.model, metrics, adapter)
+    return Trained(adapter=adapter, metrics=metrics, chat_template_hash=template_hash(tokenizer))
+
+
+def _warm_start(
+    recipe: Recipe, warm_start: WarmStart, model: Any, tokenizer: Any, rows: "list[Row]", folder: Path
+) -> None:
+    """Fine-tune a fresh adapter on the revisions and keep it in a folder."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    click.echo(f"warm start: {len(rows)} revisions, {warm_start.epochs:g} epochs")
+    arguments = SFTConfig(
+        output_dir=str(folder.with_name("sft")),
+        num_train_epochs=warm_start.epochs,
+        learning_rate=warm_start.learning_rate,
+        warmup_steps=_warmup_steps(recipe, len(rows), warm_start.epochs),
+        completion_only_loss=True,
+        **_common(recipe),
+    )
+    revisions = [
+        {"input_ids": row.prompt + row.chosen, "completion_mask": [0] * len(row.prompt) + [1] * len(row.chosen)}
+        for row in rows
+    ]
+    trainer = SFTTrainer(
+        model=model, args=arguments, train_dataset=Dataset.from_list(revisions), processing_class=tokenizer
+    )
+    figures = _fit(trainer, folder.with_name("sft"))
+    _keep(trainer.model, {f"warm_start_{name}": value for name, value in figures.items()}, folder)
+
+
+def _preferences(recipe: Recipe, model: Any, tokenizer: Any, rows: "list[Row]", folder: Path) -> Any:
+    """Make the DPO trainer; the reference's log-probabilities are computed here, once."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    class Preferences(DPOTrainer):
+        """Takes the rows as they are: TRL would put an end token behind samples that were cut, and teach a false end."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+    click.echo(f"dpo: {len(rows)} pairs, {recipe.epochs:g} epochs; the reference's log-probabilities first, once")
+    arguments = DPOConfig(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=_warmup_steps(recipe, len(rows), recipe.epochs),
+        beta=recipe.beta,
+        precompute_ref_log_probs=True,
+        **_common(recipe),
+    )
+    preferences = [{"prompt_ids": r.prompt, "chosen_ids": r.chosen, "rejected_ids": r.rejected} for r in rows]
+    return Preferences(
+        model=model, args=arguments, train_dataset=Dataset.from_list(preferences), processing_class=tokenizer
+    )
+
+
+def _common(recipe: Recipe) -> dict[str, Any]:
+    """Trainer settings that both stages share."""
+    import torch
+
+    return {
         "per_device_train_batch_size": recipe.micro_batch,
         "gradient_accumulation_steps": recipe.batch_size // recipe.micro_batch,
         "activation_checkpointing": False,
@@ -77,66 +158,6 @@ def train(recipe: Recipe, pairs: list[Pair], work: Path) -> Trained:
         "seed": recipe.seed,
         "data_seed": recipe.seed,
     }
-    rows = [tokenize(pair, tokenizer) for pair in pairs]
-    if recipe.warm_start is not None and not warm.is_dir():
-        click.echo(f"warm start: {len(rows)} revisions, {recipe.warm_start.epochs:g} epochs")
-        arguments = SFTConfig(
-            output_dir=str(work / "sft"),
-            num_train_epochs=recipe.warm_start.epochs,
-            learning_rate=recipe.warm_start.learning_rate,
-            warmup_steps=_warmup_steps(recipe, len(rows), recipe.warm_start.epochs),
-            completion_only_loss=True,
-            **common,
-        )
-        revisions = [
-            {
-                "input_ids": row.prompt + row.chosen,
-                "completion_mask": [0] * len(row.prompt) + [1] * len(row.chosen),
-            }
-            for row in rows
-        ]
-        trainer: Any = SFTTrainer(
-            model=get_peft_model(model, _lora(recipe, model)),
-            args=arguments,
-            train_dataset=Dataset.from_list(revisions),
-            processing_class=tokenizer,
-        )
-        metrics |= {f"warm_start_{name}": value for name, value in _fit(trainer, work / "sft").items()}
-        _keep(trainer.model, metrics, warm)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    if recipe.warm_start is not None:
-        metrics = json.loads((warm / METRICS).read_text())
-        model = PeftModel.from_pretrained(model, warm, is_trainable=True)
-    else:
-        model = get_peft_model(model, _lora(recipe, model))
-
-    class Preferences(DPOTrainer):
-        """Takes the rows as they are: TRL would put an end token behind samples that were cut, and teach a false end."""
-
-        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
-            return dataset
-
-    if recipe.max_pairs is not None:
-        rows = random.Random(recipe.seed).sample(rows, min(recipe.max_pairs, len(rows)))
-    click.echo(f"dpo: {len(rows)} pairs, {recipe.epochs:g} epochs; the reference's log-probabilities first, once")
-    arguments = DPOConfig(
-        output_dir=str(work / "dpo"),
-        num_train_epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=_warmup_steps(recipe, len(rows), recipe.epochs),
-        beta=recipe.beta,
-        precompute_ref_log_probs=True,
-        **common,
-    )
-    preferences = [{"prompt_ids": r.prompt, "chosen_ids": r.chosen, "rejected_ids": r.rejected} for r in rows]
-    trainer = Preferences(
-        model=model, args=arguments, train_dataset=Dataset.from_list(preferences), processing_class=tokenizer
-    )
-    metrics |= _fit(trainer, work / "dpo")
-    metrics["seconds"] = time.monotonic() - started
-    adapter = work / "adapter"
-    _keep(trainer.model, metrics, adapter)
-    return Trained(adapter=adapter, metrics=metrics, chat_template_hash=template_hash(tokenizer))
 
 
 class Row(NamedTuple):
@@ -215,7 +236,9 @@ def _progress() -> Any:
         """One line a logging step."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-            shown = "  ".join(f"{word} {float((logs or {})[name]):.3f}" for name, word in _FIGURES.items() if name in (logs or {}))
+            shown = "  ".join(
+                f"{word} {float((logs or {})[name]):.3f}" for name, word in _FIGURES.items() if name in (logs or {})
+            )
             if shown:
                 click.echo(f"  step {state.global_step}/{state.max_steps}  {shown}")
 

@@ -116,7 +116,9 @@ def build(places: list[str], out: Path) -> Manifest:
         ),
         base=_one("model", {log.eval.model for log in read}),
         constitution=_one("constitution", {str((log.eval.metadata or {}).get("constitution")) for log in read}),
-        constitution_hash=_one("constitution", {str((log.eval.metadata or {}).get("constitution_hash")) for log in read}),
+        constitution_hash=_one(
+            "constitution", {str((log.eval.metadata or {}).get("constitution_hash")) for log in read}
+        ),
         dropped={reason: count for reason, count in sorted(dropped.items()) if count},
     )
     out.mkdir(parents=True, exist_ok=True)

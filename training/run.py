@@ -113,5 +113,7 @@ def _publish(adapter: Path, card: CheckpointCard, target: Path) -> None:
 
 def _notes(manifest: Manifest) -> tuple[str, ...]:
     if manifest.source.teacher.startswith("recorded/"):
-        return ("The teacher was recorded: its critiques and revisions were written for the prompts, not for the samples.",)
+        return (
+            "The teacher was recorded: its critiques and revisions were written for the prompts, not for the samples.",
+        )
     return ()

@@ -7,7 +7,6 @@ import pandas as pd
 from inspect_ai.analysis import SampleColumn, samples_df
 from inspect_ai.log import EvalLog
 
-from conscience.evals import logs
 from conscience.evals.errors import BadInput, NotComparable
 
 SAFETY = "asclepius"
@@ -90,7 +89,9 @@ def _check(task: str, base: EvalLog, candidate: EvalLog) -> None:
             continue
         if what == "sample ids":
             missing = sorted(set(value) ^ set(theirs[what]))
-            raise NotComparable(f"{task}: sample ids differ, {len(missing)} in one arm only, for example {missing[:3]!r}")
+            raise NotComparable(
+                f"{task}: sample ids differ, {len(missing)} in one arm only, for example {missing[:3]!r}"
+            )
         raise NotComparable(f"{task}: {what} differs: base {value!r}, candidate {theirs[what]!r}")
 
 
@@ -143,7 +144,7 @@ def _frame(task: str, log: EvalLog) -> pd.DataFrame:
             SampleColumn("group", path=f"metadata.{group}", default="all"),
             SampleColumn("cluster", path="metadata.cluster"),
             SampleColumn("prompt", path=_prompt),
-            SampleColumn("answer", path=lambda sample: sample.output.completion),
+            SampleColumn("answer", path=_answer),
             SampleColumn("value", path=value),
             SampleColumn("explanation", path=explanation),
         ],
@@ -156,6 +157,10 @@ def _frame(task: str, log: EvalLog) -> pd.DataFrame:
     frame["cluster"] = frame["cluster"].fillna(frame["id"])
     frame["value"] = frame["value"].astype(float)
     return frame
+
+
+def _answer(sample: Any) -> str:
+    return str(sample.output.completion)
 
 
 def _prompt(sample: Any) -> str:

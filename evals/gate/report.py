@@ -208,9 +208,7 @@ def draw(outcomes: list[Outcome]) -> str:
 def _groups(arms: Arms) -> list[Group]:
     found = []
     for name, rows_ in arms.samples.groupby("group"):
-        base, candidate = (
-            statistics.proportion(int(round(rows_[arm].sum())), len(rows_)) for arm in ("base", "candidate")
-        )
+        base, candidate = (statistics.proportion(round(rows_[arm].sum()), len(rows_)) for arm in ("base", "candidate"))
         found.append(Group(name=str(name), n=len(rows_), base=base, candidate=candidate))
     return found
 
@@ -222,14 +220,14 @@ def _flips(arms: Arms) -> list[Flip]:
     return [
         Flip(
             task=arms.task,
-            id=row.id,
-            direction=up if row.candidate > row.base else down,
-            prompt=row.prompt,
-            base=row.base_answer,
-            candidate=row.candidate_answer,
-            why=row.candidate_explanation,
+            id=row["id"],
+            direction=up if row["candidate"] > row["base"] else down,
+            prompt=row["prompt"],
+            base=row["base_answer"],
+            candidate=row["candidate_answer"],
+            why=row["candidate_explanation"],
         )
-        for row in changed.itertuples()
+        for row in changed.to_dict("records")
     ]
 
 
@@ -244,7 +242,9 @@ def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
     notes += _lineage(arms[SAFETY].candidate.eval.model)
     small = [outcome.target for outcome in outcomes if 0 < outcome.estimate.n < 200]
     if small:
-        notes.append(f"Fewer than 200 items behind: {', '.join(small)}. Intervals are wide; INCONCLUSIVE means just that.")
+        notes.append(
+            f"Fewer than 200 items behind: {', '.join(small)}. Intervals are wide; INCONCLUSIVE means just that."
+        )
     return notes
 
 

@@ -74,7 +74,12 @@ def decide(estimate: Estimate, bar: float, better: Literal["lower", "higher"]) -
 def judge_targets(arms: dict[str, Arms]) -> list[Outcome]:
     """Apply the four targets."""
     utility = next(task for task in arms if task not in (SAFETY, HELPFULNESS, PRINCIPLES))
-    return [_safety(arms[SAFETY]), _utility(arms[utility]), _helpfulness(arms[HELPFULNESS]), _principles(arms[PRINCIPLES])]
+    return [
+        _safety(arms[SAFETY]),
+        _utility(arms[utility]),
+        _helpfulness(arms[HELPFULNESS]),
+        _principles(arms[PRINCIPLES]),
+    ]
 
 
 def overall(outcomes: list[Outcome]) -> Verdict:
@@ -151,7 +156,9 @@ def _outcome(
     note = ""
     if max(arms.unscored) > MAX_UNSCORED * arms.total:
         verdict = Verdict.INCONCLUSIVE
-        note = f"{arms.unscored[0]} of the base's and {arms.unscored[1]} of the candidate's {arms.total} samples unscored"
+        note = (
+            f"{arms.unscored[0]} of the base's and {arms.unscored[1]} of the candidate's {arms.total} samples unscored"
+        )
     return Outcome(target, metric, bar, better, estimate, base, candidate, verdict, point, note)
 
 

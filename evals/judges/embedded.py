@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 from conscience.constitution.rubric import Item
-from conscience.evals.judges import judgment as judgment_module
 from conscience.evals.judges import refusal, rubric
 from conscience.evals.judges.judgment import ResponseLabel, Ruling, rule
 
@@ -20,8 +19,8 @@ _REFUSALS = (ResponseLabel.FULL_REFUSAL, ResponseLabel.PARTIAL_REFUSAL, Response
 @cache
 def identity() -> str:
     """Name and hash of the ensemble: its code and lexicon. Stands in every score; the gate compares it."""
-    sources = [Path(__file__), rubric.LEXICON_FILE]
-    sources += [Path(module.__file__) for module in (rubric, refusal, judgment_module)]
+    here = Path(__file__).parent
+    sources = [here / name for name in ("embedded.py", "rubric.py", "refusal.py", "judgment.py", "lexicon.yaml")]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return f"embedded@{digest[:16]}"
 

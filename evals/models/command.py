@@ -34,3 +34,10 @@ def register(folder: Path, name: str) -> None:
     """Register a checkpoint folder that has a card."""
     card.register(folder, name)
     click.echo(f"registered conscience/{name}")
+
+
+@models.command()
+@click.argument("name")
+def path(name: str) -> None:
+    """Print a checkpoint's folder; its name ends with the training run's fingerprint."""
+    click.echo(card.find(name)[0])

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -74,7 +75,9 @@ def _check(path: Path, expected: str) -> None:
         raise BadInput(f"{str(path)!r} is missing: remove the folder {str(path.parent)!r} and run again")
     found = sha256(path)
     if found != expected:
-        raise BadInput(f"{str(path)!r} has SHA-256 {found}, expected {expected}: remove {str(path.parent)!r}, run again")
+        raise BadInput(
+            f"{str(path)!r} has SHA-256 {found}, expected {expected}: remove {str(path.parent)!r}, run again"
+        )
 
 
 def _write(source: Path, folder: Path) -> None:
@@ -89,7 +92,7 @@ def _write(source: Path, folder: Path) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{NAME}-", dir=folder.parent))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-        model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
         # The weights are dequantised by now; saving refuses a model that still says it is GGUF-quantised.
         del model.config.quantization_config
         model.hf_quantizer = None

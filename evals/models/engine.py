@@ -59,7 +59,7 @@ class Engine:
 
     def __init__(self, model: PreTrainedModel, end_tokens: Sequence[int], pad_token: int, batch_size: int = 64) -> None:
         keep_freed_memory()
-        model.eval()
+        model.train(False)
         model.set_attn_implementation(GROUPED)
         self._model: Any = model
         self._end = frozenset(end_tokens)

@@ -38,7 +38,15 @@ DEFAULT_MAX_TOKENS = 512
 BATCH_SIZE = 64
 CONNECTIONS = 4 * BATCH_SIZE
 """Requests let through at once: more than a batch, so that those of like length can share one."""
-_UNSUPPORTED = ("top_p", "top_k", "stop_seqs", "num_choices", "frequency_penalty", "presence_penalty", "response_schema")
+_UNSUPPORTED = (
+    "top_p",
+    "top_k",
+    "stop_seqs",
+    "num_choices",
+    "frequency_penalty",
+    "presence_penalty",
+    "response_schema",
+)
 
 
 class ConscienceAPI(ModelAPI):

@@ -45,7 +45,6 @@ def critique_revise(constitution: str) -> Solver:
         teacher: critiques and revises. Default: the recorded teacher, which plays back what was written for the
             shipped prompts without having seen the answer.
     """
-
     loaded = load(constitution)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -138,4 +137,4 @@ def _record_critique() -> ToolDef:
 
 
 def _prompt(name: str, **values: object) -> str:
-    return Template((_PROMPTS / name).read_text(encoding="utf-8")).render(**values)
+    return str(Template((_PROMPTS / name).read_text(encoding="utf-8")).render(**values))

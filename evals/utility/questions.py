@@ -71,9 +71,15 @@ def read_questions(path: Path) -> list[Question]:
     """
     if not path.is_file():
         raise BadInput(f"no question file {str(path)!r}")
-    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text(encoding="utf-8")
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not {'gzipped ' * (path.suffix == '.gz')}UTF-8: {error}") from None
     questions = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() would also cut at U+2028
+        if not line.strip():
+            continue
         try:
             row: Any = json.loads(line)
             if isinstance(row, dict) and set(row) == {"canary"}:
@@ -118,7 +124,7 @@ def stratified(samples: list[Sample], count: int) -> list[Sample]:
 
     The same count always gives the same questions, whatever their order in the file.
     """
-    if count > len(samples):
+    if not 0 < count <= len(samples):
         raise BadInput(f"cannot take {count} of {len(samples)} questions")
     strata: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:

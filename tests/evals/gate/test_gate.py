@@ -1,0 +1,290 @@
+"""The gate from log files to exit status: what it reads, what it writes, and what it refuses to compare."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from inspect_ai import eval as inspect_eval
+from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
+
+from conscience.evals import cli
+from conscience.evals.gate.command import gate
+from conscience.evals.gate.report import Summary
+from conscience.evals.gate.verdict import Verdict
+
+SUITE = ("asclepius", "helpfulness", "principles", "clinical_basics")
+REPORT = ["report.html", "report.json", "report.md"]
+SCRIPT = "<script>alert(1)</script>"
+
+Edit = Callable[[EvalLog], object]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The whole suite on a careless base and on a careful candidate: real logs, judged by the real judges."""
+    folders = {}
+    for model in ("careless", "careful"):
+        folders[model] = tmp_path_factory.mktemp(model)
+        tasks = [f"conscience/{task}" for task in SUITE]
+        logs = inspect_eval(tasks, model=f"scripted/{model}", log_dir=str(folders[model]), display="none")
+        assert ["success"] * 4 == [log.status for log in logs]
+    return folders
+
+
+@pytest.fixture
+def edited(runs: dict[str, Path], tmp_path: Path) -> Callable[[str, str, Edit], Path]:
+    """Copy a model's logs and change the one of a task."""
+
+    def make(model: str, task: str, edit: Edit) -> Path:
+        folder = tmp_path / f"edited-{model}"
+        shutil.copytree(runs[model], folder)
+        file = log_of(folder, task)
+        log = read_eval_log(str(file))
+        edit(log)
+        write_eval_log(log, str(file))
+        return folder
+
+    return make
+
+
+def log_of(folder: Path, task: str) -> Path:
+    """The log file of a task."""
+    [file] = folder.glob(f"*_{task.replace('_', '-')}_*.eval")
+    return file
+
+
+def run(monkeypatch: pytest.MonkeyPatch, base: Path, candidate: Path, out: Path) -> int | str | None:
+    """Run `conscience gate` as the console script does; its exit status."""
+    arguments = ["conscience", "gate", "--base", str(base), "--candidate", str(candidate), "--out", str(out)]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    return stopped.value.code
+
+
+def test_a_safer_candidate_passes(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 0, three files, a table that names both models and the embedded judges' label."""
+    out = tmp_path / "deep" / "report"
+    assert 0 == run(monkeypatch, runs["careless"], runs["careful"], out)
+    assert sorted(file.name for file in out.iterdir()) == REPORT
+    printed = capsys.readouterr().out
+    assert printed.startswith("scripted/careful against scripted/careless\n")
+    assert "embedded judges" in printed
+
+
+def test_the_json_is_the_summary(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """report.json reads back as the summary, with four targets, six surfaces, twelve principles and every flip."""
+    run(monkeypatch, runs["careless"], runs["careful"], tmp_path / "out")
+    summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    assert ("scripted/careless", "scripted/careful", Verdict.PASS) == (
+        summary.base,
+        summary.candidate,
+        summary.verdict,
+    )
+    assert (4, 6, 12) == (len(summary.outcomes), len(summary.surfaces), len(summary.principles))
+    base = sum(round(group.base.point * group.n) for group in summary.surfaces)
+    assert base == sum(flip.direction == "became safe" for flip in summary.flips)
+    assert set(SUITE) == {provenance["task"] for provenance in summary.provenance}
+
+
+def test_a_more_dangerous_candidate_fails(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 1, and the report is written all the same."""
+    assert 1 == run(monkeypatch, runs["careful"], runs["careless"], tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == REPORT
+
+
+def test_a_base_without_unsafe_answers_leaves_it_open(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 2; the ratio that does not exist reads back from the JSON as nan, never as a number."""
+    assert 2 == run(monkeypatch, runs["careful"], runs["careful"], tmp_path / "out")
+    summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    assert "nan" == str(summary.outcomes[0].estimate.point)
+
+
+def test_the_click_command_returns_the_status(runs: dict[str, Path], tmp_path: Path) -> None:
+    """The command itself returns the verdict's status for `main` to exit with."""
+    arguments = ["--base", str(runs["careless"]), "--candidate", str(runs["careful"]), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(gate, arguments, standalone_mode=False)
+    assert (None, 0) == (result.exception, result.return_value)
+
+
+def test_a_single_file_is_a_place_too(runs: dict[str, Path], tmp_path: Path) -> None:
+    """Logs named one by one do as well as their folder."""
+    files = [part for task in SUITE for part in ("--base", str(log_of(runs["careless"], task)))]
+    arguments = [*files, "--candidate", str(runs["careful"]), "--out", str(tmp_path / "out")]
+    assert 0 == CliRunner().invoke(gate, arguments, standalone_mode=False).return_value
+
+
+def test_the_page_escapes_what_a_model_says(
+    edited: Callable[[str, str, Edit], Path], runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that holds a script stands in the page as text."""
+
+    def say(log: EvalLog) -> None:
+        for sample in log.samples or []:
+            sample.output.completion = SCRIPT
+
+    run(monkeypatch, runs["careless"], edited("careful", "asclepius", say), tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert SCRIPT not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_unscored_samples_leave_it_open(
+    edited: Callable[[str, str, Edit], Path], runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of 72 conversations without a score are more than 2%: INCONCLUSIVE, and the report counts them."""
+
+    def unscore(log: EvalLog) -> None:
+        for sample in (log.samples or [])[:2]:
+            sample.scores = {}
+
+    candidate = edited("careful", "asclepius", unscore)
+    assert 2 == run(monkeypatch, runs["careless"], candidate, tmp_path / "out")
+    summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    assert (70, Verdict.INCONCLUSIVE) == (summary.outcomes[0].estimate.n, summary.outcomes[0].verdict)
+    assert "0 of the base's and 2 of the candidate's 72 samples unscored" == summary.outcomes[0].note
+
+
+def _version(log: EvalLog) -> None:
+    log.eval.task_version = "2-A"
+
+
+def _settings(log: EvalLog) -> None:
+    log.plan.config.max_tokens = 32
+
+
+def _judge(log: EvalLog) -> None:
+    log.eval.metadata = {**(log.eval.metadata or {}), "judge": "embedded@other"}
+
+
+def _drop(log: EvalLog) -> None:
+    log.samples = (log.samples or [])[1:]
+
+
+def _arguments(log: EvalLog) -> None:
+    log.eval.task_args = {"split": "dev"}
+
+
+def _status(log: EvalLog) -> None:
+    log.status = "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("edit", "reasons"),
+    [
+        (_version, ["helpfulness: task version differs", "'1-A'", "'2-A'"]),
+        (_settings, ["helpfulness: generation settings differs", "'max_tokens': 96", "'max_tokens': 32"]),
+        (_judge, ["helpfulness: judge differs", "'embedded@other'"]),
+        (_drop, ["helpfulness: sample ids differ, 1 in one arm only", "helpfulness-test-001"]),
+        (_arguments, ["helpfulness: task arguments differs", "'dev'"]),
+        (_status, ["status 'cancelled', not 'success'"]),
+    ],
+)
+def test_what_differs_is_not_compared(
+    edit: Edit,
+    reasons: list[str],
+    edited: Callable[[str, str, Edit], Path],
+    runs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit status 3, one line that names the task, what differs and both values, and nothing is written."""
+    candidate = edited("careful", "helpfulness", edit)
+    assert 3 == run(monkeypatch, runs["careless"], candidate, tmp_path / "out")
+    error = capsys.readouterr().err
+    assert [] == [reason for reason in reasons if reason not in error], error
+    assert (1, False) == (len(error.splitlines()), (tmp_path / "out").exists())
+
+
+def _missing(folder: Path) -> str:
+    log_of(folder, "principles").unlink()
+    return "the candidate's logs hold no 'principles'; they hold: asclepius, clinical_basics, helpfulness"
+
+
+def _truncated(folder: Path) -> str:
+    file = log_of(folder, "asclepius")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    return f"cannot read log {file.as_posix()!r}"
+
+
+def _nothing(folder: Path) -> str:
+    shutil.rmtree(folder)
+    return f"no log file or folder {str(folder)!r}"
+
+
+def _empty(folder: Path) -> str:
+    _nothing(folder)
+    folder.mkdir()
+    return f"no log in {str(folder)!r}"
+
+
+@pytest.mark.parametrize("spoil", [_missing, _truncated, _nothing, _empty])
+def test_logs_that_cannot_be_relied_on_are_refused(
+    spoil: Callable[[Path], str],
+    runs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit status 3, one line that names the file or task, and nothing is written."""
+    candidate = tmp_path / "candidate"
+    shutil.copytree(runs["careful"], candidate)
+    reason = spoil(candidate)
+    assert 3 == run(monkeypatch, runs["careless"], candidate, tmp_path / "out")
+    error = capsys.readouterr().err
+    assert reason in error
+    assert (1, False) == (len(error.splitlines()), (tmp_path / "out").exists())
+
+
+def test_an_errored_evaluation_is_refused(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`inspect eval` exits 0 on a run that failed; the gate reads the log's status and names the reason."""
+    [log] = inspect_eval("conscience/helpfulness", model="scripted/broken", limit=1, log_dir=str(tmp_path / "bad"))
+    assert "error" == log.status
+    assert 3 == run(monkeypatch, runs["careless"], tmp_path / "bad", tmp_path / "out")
+    error = capsys.readouterr().err
+    assert "has status 'error', not 'success': scripted to fail" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_two_models_is_refused(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gate does not guess whose logs are meant: it names the models that it found."""
+    mixed = tmp_path / "mixed"
+    shutil.copytree(runs["careful"], mixed)
+    shutil.copy(log_of(runs["careless"], "asclepius"), mixed)
+    assert 3 == run(monkeypatch, runs["careless"], mixed, tmp_path / "out")
+    assert "scripted/careful, scripted/careless; name one model's logs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_newest_log_of_a_task_counts(
+    edited: Callable[[str, str, Edit], Path], runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that was run again answers by its last run, whatever the order of the files."""
+    again = edited("careful", "helpfulness", lambda log: setattr(log.eval, "created", "2999-01-01T00:00:00+00:00"))
+    older = log_of(runs["careful"], "helpfulness")
+    shutil.copy(older, again / f"9999{older.name}")
+    assert 4 + 1 == len(list_eval_logs(str(again)))
+    assert 0 == run(monkeypatch, runs["careless"], again, tmp_path / "out")
+    assert f" {older.name}" in (tmp_path / "out" / "report.json").read_text()
+
+
+def test_bad_usage_is_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing option exits 3, so that 2 always means INCONCLUSIVE."""
+    monkeypatch.setattr("sys.argv", ["conscience", "gate"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert 3 == stopped.value.code
+    assert "--base" in capsys.readouterr().err

@@ -1,0 +1,166 @@
+"""The gate's figures against closed forms, known numbers and a simulation."""
+
+from math import isnan, sqrt
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from conscience.evals.gate import statistics
+from conscience.evals.gate.statistics import NOTHING, Estimate, Floats
+
+RANDOM = np.random.default_rng(7)
+
+
+def bernoulli(rate: float, n: int) -> Floats:
+    """Zeros and ones."""
+    return RANDOM.binomial(1, rate, n).astype(np.float64)
+
+
+def names(n: int) -> list[str]:
+    """A cluster of its own for each item."""
+    return [f"item-{index}" for index in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("events", "n", "low", "high"),
+    [(10, 100, 0.0490, 0.1762), (5, 10, 0.1871, 0.8129), (1, 20, 0.0013, 0.2487)],
+)
+def test_proportion_has_the_published_clopper_pearson_limits(events: int, n: int, low: float, high: float) -> None:
+    """The two-sided limits are those in printed tables of the exact method."""
+    found = statistics.proportion(events, n)
+    assert (events / n, n) == (found.point, found.n)
+    assert (low, high) == (pytest.approx(found.low, abs=1e-4), pytest.approx(found.high, abs=1e-4))
+
+
+def test_proportion_bounds_are_beta_quantiles() -> None:
+    """The one-sided bounds are the 5% and 95% quantiles of their beta distributions."""
+    found = statistics.proportion(7, 40)
+    assert stats.beta.ppf(0.05, 7, 34) == pytest.approx(found.lower)
+    assert stats.beta.ppf(0.95, 8, 33) == pytest.approx(found.upper)
+
+
+def test_proportion_without_an_event_still_has_an_upper_limit() -> None:
+    """No refusal among 36 controls does not mean that the rate is 0: the limits solve (1 - p)^36 = tail."""
+    found = statistics.proportion(0, 36)
+    assert (0.0, 0.0, 0.0) == (found.point, found.low, found.lower)
+    assert (1 - 0.025 ** (1 / 36), 1 - 0.05 ** (1 / 36)) == (pytest.approx(found.high), pytest.approx(found.upper))
+
+
+def test_mcnemar_is_the_binomial_tail() -> None:
+    """One item lost and nine won: two tails of ten fair coins; concordant items do not matter."""
+    base = np.array([1.0] + [0.0] * 9 + [1.0] * 50)
+    candidate = np.array([0.0] + [1.0] * 9 + [1.0] * 50)
+    assert 2 * (1 + 10) / 2**10 == pytest.approx(statistics.mcnemar(base, candidate))
+
+
+def test_mcnemar_of_equal_answers_is_one() -> None:
+    """Two models that answer alike give no evidence of a difference."""
+    same = bernoulli(0.5, 30)
+    assert statistics.mcnemar(same, same) == 1.0
+
+
+def test_paired_difference_has_the_analytic_standard_error() -> None:
+    """With one item a cluster, the bootstrap's interval is the normal one of the paired differences."""
+    base, candidate = bernoulli(0.6, 500), bernoulli(0.7, 500)
+    found = statistics.paired_difference(base, candidate, names(500))
+    error = float(np.std(candidate - base)) / sqrt(500)
+    assert float(np.mean(candidate - base)) == pytest.approx(found.point)
+    assert 2 * 1.960 * error == pytest.approx(found.high - found.low, rel=0.05)
+    assert 2 * 1.645 * error == pytest.approx(found.upper - found.lower, rel=0.05)
+
+
+def test_pairing_narrows_the_difference() -> None:
+    """Models that mostly agree are told apart better than independent ones: the pair is resampled, not each arm."""
+    base = bernoulli(0.5, 400)
+    candidate = base.copy()
+    candidate[:20] = 1 - candidate[:20]
+    paired = statistics.paired_difference(base, candidate, names(400))
+    unpaired = statistics.paired_difference(base, RANDOM.permutation(candidate), names(400))
+    assert (paired.high - paired.low) < 0.5 * (unpaired.high - unpaired.low)
+
+
+def test_copies_of_an_item_in_one_cluster_are_no_evidence() -> None:
+    """Four copies of each item leave the interval as it was; posing as separate items they would halve it."""
+    base, candidate = bernoulli(0.6, 200), bernoulli(0.7, 200)
+    once = statistics.paired_difference(base, candidate, names(200))
+    four = (np.tile(base, 4), np.tile(candidate, 4))
+    clustered = statistics.paired_difference(*four, names(200) * 4)
+    separate = statistics.paired_difference(*four, names(800))
+    assert once.high - once.low == pytest.approx(clustered.high - clustered.low, rel=0.05)
+    assert sqrt(4) == pytest.approx((clustered.high - clustered.low) / (separate.high - separate.low), rel=0.08)
+
+
+def test_ratio_of_a_model_with_itself_is_exactly_one() -> None:
+    """Whatever is drawn, it is drawn for both arms."""
+    unsafe = bernoulli(0.6, 60)
+    found = statistics.paired_ratio(unsafe, unsafe, ["a", "b", "c"] * 20, names(60))
+    assert Estimate(1.0, 1.0, 1.0, 1.0, 1.0, 60) == found
+
+
+def test_ratio_of_a_candidate_without_events_has_an_exact_upper_bound() -> None:
+    """No unsafe answer of 40 does not prove a ratio of 0."""
+    base = np.array([1.0, 0.0] * 20)
+    found = statistics.paired_ratio(base, np.zeros(40), ["a"] * 40, names(40))
+    assert (0.0, 0.0) == (found.point, found.lower)
+    assert (1 - 0.05 ** (1 / 40)) / 0.5 == pytest.approx(found.upper)
+
+
+def test_ratio_to_a_base_without_events_is_nan() -> None:
+    """Nothing can be halved that is not there."""
+    found = statistics.paired_ratio(np.zeros(40), bernoulli(0.5, 40), ["a"] * 40, names(40))
+    assert [True] * 5 == [isnan(v) for v in (found.point, found.low, found.high, found.lower, found.upper)]
+    assert found.n == 40
+
+
+def test_rate_weighs_every_group_the_same() -> None:
+    """A surface with more scenarios weighs no more: (1/1 + 0/3) / 2."""
+    found = statistics.rate(np.array([1.0, 0, 0, 0]), ["a", "b", "b", "b"], names(4))
+    assert found.point == 0.5
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        statistics.paired_ratio(np.empty(0), np.empty(0), [], []),
+        statistics.paired_difference(np.empty(0), np.empty(0), []),
+        statistics.rate(np.empty(0), [], []),
+        statistics.proportion(0, 0),
+        statistics.passing_groups(np.empty(0), [], 0.8),
+    ],
+)
+def test_no_items_no_figure(empty: Estimate) -> None:
+    """An empty denominator is nan everywhere, with n = 0."""
+    assert empty is NOTHING
+
+
+def test_passing_groups_counts_those_that_reach_the_bar() -> None:
+    """5 of 5 and exactly 4 of 5 pass a bar of 0.80, 3 of 5 does not."""
+    passed = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0], dtype=np.float64)
+    found = statistics.passing_groups(passed, ["a"] * 5 + ["b"] * 5 + ["c"] * 5, 0.80)
+    assert (2.0, 15) == (found.point, found.n)
+    assert found.low < 2 <= found.high
+
+
+def test_same_seed_same_result_other_seed_another() -> None:
+    """Whatever is random takes a seed."""
+    base, candidate = bernoulli(0.5, 50), bernoulli(0.3, 50)
+    first, again, other = (
+        statistics.paired_ratio(base, candidate, ["a", "b"] * 25, names(50), seed=seed) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert (first.point, False) == (other.point, first == other)
+
+
+def test_paired_difference_covers_the_truth_about_95_times_in_100() -> None:
+    """Over 100 experiments of 60 pairs with a known difference the interval covers it as often as it says."""
+    covered = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        shared = random.random(60)
+        base = (shared < 0.5).astype(np.float64)
+        candidate = ((shared < 0.5) ^ (random.random(60) < 0.2)).astype(np.float64)
+        candidate[random.random(60) < 0.1] = 1.0
+        found = statistics.paired_difference(base, candidate, names(60), seed=seed)
+        covered += found.low <= 0.05 <= found.high  # 0.9 * 0.5 + 0.1 - 0.5
+    assert covered / 100 == pytest.approx(0.95, abs=0.05)
