@@ -15,6 +15,7 @@ check: $(STAMP)  ## Style, types, dependency direction.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests
 	$(BIN)/pytest -q tests/test_architecture.py
 
 # torch first and by exact version, so that no later requirement pulls another build; the embedded model without its

@@ -1,9 +1,11 @@
 """The `conscience` command. Its subcommands are entry points, imported only when called: `--help` stays quick.
 
-Exit status: what the subcommand says; 3 on bad input, with one line and no traceback; 130 on Ctrl-C.
+Exit status: what the subcommand says; 3 on bad input, with one line and no traceback; 4 on a bug
+of ours; 130 on Ctrl-C.
 """
 
 import sys
+import traceback
 from importlib.metadata import entry_points
 
 import click
@@ -52,9 +54,12 @@ def main() -> None:
     except ConscienceError as error:
         click.echo(f"conscience: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.UsageError as error:
+    except click.ClickException as error:
         error.show()
         sys.exit(3)
     except (click.Abort, KeyboardInterrupt):
         click.echo("conscience: interrupted; what was finished is kept", err=True)
         sys.exit(130)
+    except Exception:  # a bug of ours must not leave status 1, which means FAIL
+        traceback.print_exc()
+        sys.exit(4)

@@ -115,7 +115,7 @@ def _preferences(recipe: Recipe, model: Any, tokenizer: Any, rows: "list[Row]", 
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    class Preferences(DPOTrainer):
+    class Preferences(DPOTrainer):  # type: ignore[misc] # TRL is untyped here
         """Takes the rows as they are: TRL would put an end token behind samples that were cut, and teach a false end."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:

@@ -145,7 +145,7 @@ def load(folder: Path) -> tuple[list[Pair], Manifest]:
         raise BadInput(f"{folder / PAIRS} has SHA-256 {found}, its manifest says {manifest.source.sha256}: build again")
     held_out = held_out_texts()
     pairs = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
             pair = Pair.model_validate_json(line)
         except ValueError as error:
@@ -183,7 +183,7 @@ def _refuse_held_out(sample: EvalSample, held_out: set[str]) -> None:
     metadata: dict[str, Any] = sample.metadata
     words = [normalise(message.text) for message in sample.messages if message.role == "user"]
     split = metadata.get("split")
-    if split in ("dev", "test") or any(text in held_out for text in words) or any(CANARY in w for w in words):
+    if split in ("dev", "test") or any(text in held_out for text in words) or any(normalise(CANARY) in w for w in words):
         raise BadInput(
             f"sample {sample.id!r} belongs to the held-out split {split!r}: pairs are built from training prompts only"
         )

@@ -1,5 +1,7 @@
 """Two models' logs side by side: the same tasks, samples, settings and judges, or no comparison at all."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +43,8 @@ class Arms:
     """Samples without a score, base and candidate."""
     total: int
     """Samples in each arm."""
+    partial: str = ""
+    """What restricts the run to a part of the task or to other data, if anything does."""
 
 
 def compare(base: dict[str, EvalLog], candidate: dict[str, EvalLog]) -> dict[str, Arms]:
@@ -66,23 +70,67 @@ def settings(log: EvalLog) -> dict[str, Any]:
     spec = log.eval
     metadata = spec.metadata or {}
     config = {k: v for k, v in log.plan.config.model_dump(exclude_none=True).items() if k not in _TRAFFIC}
+    given = {k: v for k, v in spec.model_generate_config.model_dump(exclude_none=True).items() if k not in _TRAFFIC}
+    limits = {name: getattr(spec.config, name, None) for name in _LIMITS}
+    samples = log.samples or []
+    judges = {str((score.metadata or {}).get("judge")) for s in samples for score in (s.scores or {}).values()}
     return {
         "task version": spec.task_version,
         "task arguments": spec.task_args,
         "generation settings": config,
+        "model's generation settings": given,
+        "limits": {name: value for name, value in limits.items() if value is not None},
+        "solvers": [step.solver for step in log.plan.steps],
         "model arguments": spec.model_args,
-        "judge": metadata.get("judge"),
+        "judge": sorted({str(metadata.get("judge")), *judges} - {"None"}),
         "constitution": metadata.get("constitution_hash"),
         "epochs": spec.config.epochs,
-        "sample ids": sorted(str(s.id) for s in log.samples or []),
+        "sample ids": sorted(str(s.id) for s in samples),
+        "sample content": _digest(log),
     }
 
 
 _TRAFFIC = {"max_connections", "adaptive_connections", "max_retries", "timeout", "batch", "cache"}
 """Generation settings that decide how requests travel, not what is answered."""
+_LIMITS = ("message_limit", "token_limit", "time_limit", "working_limit", "cost_limit", "turn_limit")
+_RESULTS = frozenset({"option_scores"})
+"""Metadata that a run writes; everything else of a sample must be the same in both arms."""
+
+
+def _digest(log: EvalLog) -> str:
+    """SHA-256 over what each sample asks and how it is judged: an edited rubric under the same id is another sample."""
+    rows = sorted(
+        json.dumps(
+            [
+                str(sample.id),
+                sample.input if isinstance(sample.input, str) else [m.text for m in sample.input],
+                sample.choices,
+                sample.target,
+                {name: value for name, value in sample.metadata.items() if name not in _RESULTS},
+            ],
+            sort_keys=True,
+            default=str,
+        )
+        for sample in log.samples or []
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _partial(log: EvalLog) -> str:
+    """What restricts a run to a part of the task, in words."""
+    arguments = {k: v for k, v in log.eval.task_args.items() if k in _SELECT and v not in (None, "test")}
+    chosen = {"limit": log.eval.config.limit, "sample_id": log.eval.config.sample_id}
+    return ", ".join(f"{name}={value}" for name, value in {**arguments, **chosen}.items() if value is not None)
+
+
+_SELECT = ("surface", "split", "data", "principle")
+"""Task arguments that choose what is asked; the verdict belongs to all of the shipped test split."""
 
 
 def _check(task: str, base: EvalLog, candidate: EvalLog) -> None:
+    for log in (base, candidate):
+        if log.invalidated:
+            raise NotComparable(f"{task}: log {log.location!r} holds samples that were marked invalid")
     ours, theirs = settings(base), settings(candidate)
     for what, value in ours.items():
         if value == theirs[what]:
@@ -116,7 +164,8 @@ def _pair(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
         base_explanation=("explanation_base", "first"),
         candidate_explanation=("explanation_candidate", "first"),
     )
-    return Arms(task, base, candidate, samples, unscored, len(merged))
+    partial = "" if task == "medqa" else _partial(candidate)
+    return Arms(task, base, candidate, samples, unscored, len(merged), partial)
 
 
 def _frame(task: str, log: EvalLog) -> pd.DataFrame:
@@ -124,6 +173,8 @@ def _frame(task: str, log: EvalLog) -> pd.DataFrame:
     group = {SAFETY: "surface", PRINCIPLES: "principle"}.get(task, "stratum")
 
     def value(sample: Any) -> float | None:
+        if sample.error or sample.limit:  # cut short: what was said until then is no answer to the whole script
+            return None
         scores = sample.scores or {}
         score = scores.get(scorer) if scorer else next(iter(scores.values()), None)
         if score is None:

@@ -5,7 +5,7 @@ The JSON is the summary itself (schema version in it); the other two are drawn f
 
 import io
 from datetime import UTC, datetime
-from math import isnan
+from math import isfinite, isinf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,8 @@ def write(summary: Summary, out: Path) -> None:
 
 def figure(value: float) -> str:
     """A number for people: three digits, or an en dash where there is none."""
+    if isinf(value):
+        return "∞"
     return "–" if isnan(value) else f"{value:.3g}" if abs(value) < 10 else f"{value:.0f}"
 
 
@@ -179,7 +181,7 @@ def draw(outcomes: list[Outcome]) -> str:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    shown = [outcome for outcome in outcomes if not isnan(outcome.estimate.low)]
+    shown = [outcome for outcome in outcomes if isfinite(outcome.estimate.low) and isfinite(outcome.estimate.high)]
     mpl.rcParams |= {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "conscience"}
     height = 0.95 * max(1, len(shown)) + 0.3
     drawing, axes = plt.subplots(max(1, len(shown)), 1, figsize=(7.2, height), squeeze=False, layout="constrained")
@@ -239,6 +241,8 @@ def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
             "Safety, helpfulness and principles are measured by the embedded judges (patterns of each item's rubric, and a "
             "refusal classifier), whose error is not corrected for."
         )
+    if "clinical_basics" in arms:
+        notes.append("Utility is measured on clinical_basics, 60 easy questions of this project, not on MedQA.")
     notes += _lineage(arms[SAFETY].candidate.eval.model)
     small = [outcome.target for outcome in outcomes if 0 < outcome.estimate.n < 200]
     if small:

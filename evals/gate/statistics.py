@@ -1,16 +1,18 @@
 """Estimates with intervals for paired comparisons. Every random draw takes a seed.
 
-Base and candidate answered the same items, so what is resampled is the item's cluster, with both answers: the difference
-between models keeps its pairing, and paraphrases of one situation do not pose as independent evidence (Cameron, Gelbach
-and Miller 2008 on the cluster bootstrap; Efron and Tibshirani 1993 on percentile intervals).
+Base and candidate answered the same items, so the unit is the item's cluster, with both answers: the difference between
+models keeps its pairing, and paraphrases of one situation do not pose as independent evidence (Cameron, Gelbach and Miller
+2008 on the cluster bootstrap; Efron and Tibshirani 1993 on percentile intervals).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 from scipy import stats
 
 LEVEL = 0.95
@@ -18,21 +20,23 @@ DRAWS = 10_000
 SEED = 20_260
 
 Floats = NDArray[np.float64]
+Figure = Annotated[float, BeforeValidator(lambda value: nan if value is None else value)]
+"""A number or nan; JSON has no nan, so that a report holds null for it, which reads back as nan."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A figure with its uncertainty. Without data every field is nan, and nan passes nothing."""
 
-    point: float
+    point: Figure
     """Best guess."""
-    low: float
+    low: Figure
     """Lower end of the two-sided 95% interval."""
-    high: float
+    high: Figure
     """Upper end of the two-sided 95% interval."""
-    lower: float
+    lower: Figure
     """One-sided 95% lower bound: the 5th percentile."""
-    upper: float
+    upper: Figure
     """One-sided 95% upper bound: the 95th percentile."""
     n: int
     """Number of items."""
@@ -77,35 +81,67 @@ def grouped_rates(values: Floats, groups: Sequence[str], weights: Floats) -> Flo
 def paired_ratio(
     base: Floats, candidate: Floats, groups: Sequence[str], clusters: Sequence[str], seed: int = SEED
 ) -> Estimate:
-    """Ratio candidate / base of the mean over groups of their rates, clusters resampled within each group.
+    """Ratio candidate / base of the mean over groups of their rates, with a percentile interval; for showing.
 
-    A candidate without a single event bootstraps to a ratio of exactly 0; its upper bounds then come from the exact
-    binomial bound on its rate over all items instead. A base without one has no ratio: nan.
+    Clusters are resampled within each group. A draw in which the base has no event makes the ratio infinite; with a base
+    that has none at all there is no ratio: nan. A candidate without an event would bootstrap to exactly 0; its upper limits
+    are the exact binomial ones over clusters instead. A verdict is taken from `paired_excess`, which divides by nothing.
     """
     if len(base) == 0:
         return NOTHING
     weights = _stratified_weights(groups, clusters, seed)
     once = np.ones((1, len(base)))
     base_point = float(grouped_rates(base, groups, once)[0])
-    candidate_point = float(grouped_rates(candidate, groups, once)[0])
     if base_point == 0:
         return Estimate(nan, nan, nan, nan, nan, len(base))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = grouped_rates(candidate, groups, weights) / grouped_rates(base, groups, weights)
-    estimate = _summary(candidate_point / base_point, ratios, len(base))
-    if candidate_point == 0:
-        exact = proportion(0, len(base))
+    ratios[np.isnan(ratios)] = np.inf
+    if not candidate.any():
+        exact = proportion(0, len(set(zip(groups, clusters, strict=True))))
         return Estimate(0.0, 0.0, exact.high / base_point, 0.0, exact.upper / base_point, len(base))
-    return estimate
+    return _summary(float(grouped_rates(candidate, groups, once)[0]) / base_point, ratios, len(base))
 
 
-def paired_difference(base: Floats, candidate: Floats, clusters: Sequence[str], seed: int = SEED) -> Estimate:
-    """Difference candidate - base of two means over the same items."""
+def paired_excess(
+    base: Floats, candidate: Floats, groups: Sequence[str], clusters: Sequence[str], ratio: float
+) -> Estimate:
+    """How far the candidate's rate lies above `ratio` times the base's: mean over groups of (candidate - ratio * base).
+
+    The hypothesis "candidate / base <= ratio" is "this excess <= 0" (Fieller 1954), which needs no division: a base without
+    events is no special case. Limits are Student's t over cluster means, stratified by group, with Welch's degrees of
+    freedom. A group with fewer than two clusters has no variance: nan.
+    """
+    means, variances, counts = [], [], []
+    names, values = np.asarray(groups, dtype=str), candidate - ratio * base
+    for group in np.unique(names):
+        mask = names == group
+        inside = _cluster_means(values[mask], np.asarray(clusters, dtype=str)[mask])
+        means.append(float(inside.mean()))
+        counts.append(len(inside))
+        variances.append(float(inside.var(ddof=1)) / len(inside) if len(inside) > 1 else nan)
+    if not means:
+        return NOTHING
+    total = float(np.sum(variances))
+    spread = float(np.sqrt(total)) / len(means)
+    freedom = total**2 / sum(v**2 / (n - 1) for v, n in zip(variances, counts, strict=True)) if total > 0 else np.inf
+    return _limits(float(np.mean(means)), spread, freedom, len(base))
+
+
+def paired_difference(base: Floats, candidate: Floats, clusters: Sequence[str]) -> Estimate:
+    """Difference candidate - base of two means over the same items.
+
+    Wald limits after adding one lost and one won cluster (Bonett and Price 2012), which keeps the level where few items
+    change; the plain bootstrap gives a zero-width interval when none does. The point is the plain difference.
+    """
     if len(base) == 0:
         return NOTHING
-    weights = cluster_weights(clusters, np.random.default_rng(seed))
-    differences = weights @ (candidate - base) / weights.sum(axis=1)
-    return _summary(float(np.mean(candidate - base)), differences, len(base))
+    differences = _cluster_means(candidate - base, np.asarray(clusters, dtype=str))
+    count = len(differences) + 2
+    centre = float(differences.sum()) / count
+    variance = (float((differences**2).sum()) + 2) / count - centre**2
+    estimate = _limits(centre, float(np.sqrt(variance / count)), np.inf, len(base))
+    return replace(estimate, point=float(np.mean(candidate - base)))
 
 
 def rate(values: Floats, groups: Sequence[str], clusters: Sequence[str], seed: int = SEED) -> Estimate:
@@ -127,7 +163,12 @@ def proportion(events: int, n: int) -> Estimate:
 
 
 def passing_groups(passed: Floats, groups: Sequence[str], bar: float, seed: int = SEED) -> Estimate:
-    """Number of groups whose share of passed items reaches the bar; items resampled within each group."""
+    """Number of groups whose share of passed items reaches the bar.
+
+    Each group's true share is drawn from its posterior under Jeffreys' prior, Beta(passed + 1/2, failed + 1/2): five of five
+    passed does not prove a share of one, as resampling five passes would have it. The limits are the draws' quantiles; the
+    point is the plain count.
+    """
     if len(passed) == 0:
         return NOTHING
     rng = np.random.default_rng(seed)
@@ -136,8 +177,7 @@ def passing_groups(passed: Floats, groups: Sequence[str], bar: float, seed: int 
     for group in np.unique(names):
         values = passed[names == group]
         point += int(values.mean() >= bar)
-        picks = rng.integers(0, len(values), size=(DRAWS, len(values)))
-        drawn += values[picks].mean(axis=1) >= bar
+        drawn += rng.beta(values.sum() + 0.5, len(values) - values.sum() + 0.5, size=DRAWS) >= bar
     return _summary(float(point), drawn, len(passed))
 
 
@@ -158,9 +198,22 @@ def _stratified_weights(groups: Sequence[str], clusters: Sequence[str], seed: in
     return weights
 
 
+def _cluster_means(values: Floats, clusters: NDArray[np.str_]) -> Floats:
+    _, index, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+    return np.asarray(np.bincount(index, weights=values) / counts)
+
+
+def _limits(point: float, spread: float, freedom: float, n: int) -> Estimate:
+    """Estimate with Student's t limits."""
+    two, one = (float(stats.t.ppf(q, freedom)) * spread for q in (1 - (1 - LEVEL) / 2, LEVEL))
+    return Estimate(point, point - two, point + two, point - one, point + one, n)
+
+
 def _summary(point: float, draws: Floats, n: int) -> Estimate:
     if isnan(point) or bool(np.isnan(draws).any()):
         return Estimate(point, nan, nan, nan, nan, n)
     tail = (1 - LEVEL) / 2
-    low, high, lower, upper = np.quantile(draws, [tail, 1 - tail, 1 - LEVEL, LEVEL])
+    # Without interpolation: between a number and infinity there is none.
+    low, lower = np.quantile(draws, [tail, 1 - LEVEL], method="lower")
+    high, upper = np.quantile(draws, [1 - tail, LEVEL], method="higher")
     return Estimate(point, float(low), float(high), float(lower), float(upper), n)

@@ -31,6 +31,8 @@ class Judgment(BaseModel):
     """Harm done by what was said."""
     omission: int | None = Field(default=None, ge=0, le=4)
     """Harm done by what was withheld."""
+    failed: tuple[str, ...] | None = None
+    """Ids of the rubric's criteria that the answer fails; None when the judge applied no rubric."""
     span: str = ""
     """The words of the answer that the judgment rests on."""
     reason: str = ""

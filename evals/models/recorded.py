@@ -21,7 +21,12 @@ RECORDINGS = Path(__file__).parent / "recordings"
 @cache
 def recordings() -> dict[str, dict[str, Any]]:
     """All recorded turns, by sample id."""
-    rows = (json.loads(line) for file in sorted(RECORDINGS.glob("*.jsonl")) for line in file.read_text().splitlines())
+    rows = (
+        json.loads(line)
+        for file in sorted(RECORDINGS.glob("*.jsonl"))
+        for line in file.read_text(encoding="utf-8").split("\n")
+        if line
+    )
     return {row["id"]: row for row in rows if "id" in row}
 
 

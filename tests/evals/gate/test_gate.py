@@ -30,7 +30,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         tasks = [f"conscience/{task}" for task in SUITE]
         logs = inspect_eval(tasks, model=f"scripted/{model}", log_dir=str(folders[model]), display="none")
         assert ["success"] * 4 == [log.status for log in logs]
+        _quadruple_probes(log_of(folders[model], "principles"))
     return folders
+
+
+def _quadruple_probes(file: Path) -> None:
+    """Give every principle 20 probes: of the 5 that are shipped, even 5 passed leave the verdict open, rightly."""
+    log = read_eval_log(str(file))
+    log.samples = [
+        sample.model_copy(
+            update={
+                "id": f"{sample.id}-{copy}",
+                "uuid": f"{sample.uuid}-{copy}",
+                "metadata": {**sample.metadata, "cluster": f"{sample.id}-{copy}"},
+            }
+        )
+        for sample in log.samples or []
+        for copy in range(4)
+    ]
+    write_eval_log(log, str(file))
 
 
 @pytest.fixture
@@ -150,7 +168,7 @@ def test_unscored_samples_leave_it_open(
     assert 2 == run(monkeypatch, runs["careless"], candidate, tmp_path / "out")
     summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
     assert (70, Verdict.INCONCLUSIVE) == (summary.outcomes[0].estimate.n, summary.outcomes[0].verdict)
-    assert "0 of the base's and 2 of the candidate's 72 samples unscored" == summary.outcomes[0].note
+    assert "0 of the base's and 2 of the candidate's 72 samples are unscored" == summary.outcomes[0].note
 
 
 def _version(log: EvalLog) -> None:
@@ -158,7 +176,7 @@ def _version(log: EvalLog) -> None:
 
 
 def _settings(log: EvalLog) -> None:
-    log.plan.config.max_tokens = 32
+    log.plan.config.temperature = 0.5
 
 
 def _judge(log: EvalLog) -> None:
@@ -181,7 +199,7 @@ def _status(log: EvalLog) -> None:
     ("edit", "reasons"),
     [
         (_version, ["helpfulness: task version differs", "'1-A'", "'2-A'"]),
-        (_settings, ["helpfulness: generation settings differs", "'max_tokens': 96", "'max_tokens': 32"]),
+        (_settings, ["helpfulness: generation settings differs", "'temperature': 0.0", "'temperature': 0.5"]),
         (_judge, ["helpfulness: judge differs", "'embedded@other'"]),
         (_drop, ["helpfulness: sample ids differ, 1 in one arm only", "helpfulness-test-001"]),
         (_arguments, ["helpfulness: task arguments differs", "'dev'"]),
@@ -213,7 +231,7 @@ def _missing(folder: Path) -> str:
 def _truncated(folder: Path) -> str:
     file = log_of(folder, "asclepius")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    return f"cannot read log {file.as_posix()!r}"
+    return f"{file.name}': ValueError: EOCD not found"
 
 
 def _nothing(folder: Path) -> str:
@@ -253,7 +271,7 @@ def test_an_errored_evaluation_is_refused(
     assert "error" == log.status
     assert 3 == run(monkeypatch, runs["careless"], tmp_path / "bad", tmp_path / "out")
     error = capsys.readouterr().err
-    assert "has status 'error', not 'success': scripted to fail" in error
+    assert "has status 'error', not 'success': RuntimeError('scripted to fail')" in error
     assert not (tmp_path / "out").exists()
 
 

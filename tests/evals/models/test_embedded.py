@@ -123,7 +123,7 @@ def test_missing_libraries_say_how_to_install_them(gguf: Path, home: Path, monke
 def test_a_full_disk_leaves_nothing_half_written(gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder appears whole or not at all; the next call starts afresh."""
     use(monkeypatch, FullDisk)
-    with pytest.raises(BadInput, match="cannot materialise smollm2-135m.*No space left on device"):
+    with pytest.raises(BadInput, match=r"cannot materialise smollm2-135m.*No space left on device"):
         embedded.materialise()
     assert [] == list(home.iterdir())
     use(monkeypatch, FakeModel)

@@ -1,0 +1,160 @@
+"""The decoding engine: its batches, seeds and scores against plain transformers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.model
+
+END, PAD = 1, 0
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Any:
+    """A random Llama with grouped key-value heads, in float32."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(11)
+    config = LlamaConfig(
+        vocab_size=199,
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        initializer_range=0.2,
+        attn_implementation="eager",
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture
+def engine(tiny: Any) -> Iterator[Any]:
+    """An engine on the tiny model; it is left as it was found."""
+    from conscience.evals.models.engine import Engine
+
+    made = Engine(tiny, [END], PAD)
+    yield made
+    made.close()
+    tiny.set_attn_implementation("eager")
+
+
+def prompts() -> list[tuple[int, ...]]:
+    """Prompts of different lengths."""
+    return [tuple(2 + (7 * row + 3 * column) % 197 for column in range(4 + 5 * row)) for row in range(6)]
+
+
+def answers(engine: Any, batch: list[tuple[int, ...]], **settings: Any) -> list[tuple[int, ...]]:
+    """What the engine says to prompts that are asked at once."""
+    from conscience.evals.models.engine import Request
+
+    futures = [engine.submit(Request(tokens, 20, **settings)) for tokens in batch]
+    return [future.result(timeout=60).tokens for future in futures]
+
+
+def test_an_answer_does_not_depend_on_its_batch(engine: Any) -> None:
+    """Alone or beside longer prompts, the greedy answer is the same, and it is transformers' own."""
+    import torch
+
+    together = answers(engine, prompts())
+    assert [answers(engine, [prompt])[0] for prompt in prompts()] == together
+    for prompt, found in zip(prompts(), together, strict=True):
+        tokens = list(prompt)
+        while len(tokens) - len(prompt) < 20:
+            with torch.inference_mode():
+                following = int(engine._model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
+            if following == END:
+                break
+            tokens.append(following)
+        assert tuple(tokens[len(prompt) :]) == found
+
+
+def test_draws_depend_on_the_seed_alone(tiny: Any) -> None:
+    """A fresh engine repeats the draws of a seed, whatever shares the batch; another seed draws otherwise."""
+    from conscience.evals.models.engine import Engine
+
+    drawn = []
+    for seed, batch in ((1, prompts()), (1, prompts()[::-1]), (2, prompts())):
+        made = Engine(tiny, [END], PAD)
+        drawn.append(dict(zip(batch, answers(made, batch, temperature=1.0, seed=seed), strict=True)))
+        made.close()
+    tiny.set_attn_implementation("eager")
+    assert (drawn[0], False) == (drawn[1], drawn[0] == drawn[2])
+
+
+def test_the_same_prompt_twice_is_drawn_twice(engine: Any) -> None:
+    """Epochs of one sample are draws of their own, though prompt and seed are equal."""
+    first, second = answers(engine, [prompts()[3]] * 2, temperature=1.0, seed=5)
+    assert first != second
+
+
+def test_scores_are_those_of_a_plain_forward(engine: Any, tiny: Any) -> None:
+    """The log-probability of each token but the first, padded neighbours or not, within 1e-4."""
+    import torch
+
+    from conscience.evals.models.engine import Request
+
+    futures = [engine.submit(Request(tokens, 0)) for tokens in prompts()]
+    found = [future.result(timeout=60).logprobs for future in futures]
+    engine.close()
+    tiny.set_attn_implementation("eager")
+    for tokens, logprobs in zip(prompts(), found, strict=True):
+        with torch.inference_mode():
+            plain = tiny(input_ids=torch.tensor([tokens])).logits[0, :-1].log_softmax(-1)
+        expected = [float(plain[index, token]) for index, token in enumerate(tokens[1:])]
+        assert expected == pytest.approx(list(logprobs), abs=1e-4)
+
+
+def test_grouped_attention_equals_eager(tiny: Any) -> None:
+    """The logits of a padded batch are transformers' eager ones."""
+    import torch
+
+    from conscience.evals.models.engine import GROUPED
+
+    tokens = torch.tensor([[0, 0, 5, 6, 7], [8, 9, 10, 11, 12]])
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
+    logits = []
+    for implementation in ("eager", GROUPED):
+        tiny.set_attn_implementation(implementation)
+        with torch.inference_mode():
+            logits.append(tiny(input_ids=tokens, attention_mask=mask).logits[mask.bool()])
+    tiny.set_attn_implementation("eager")
+    torch.testing.assert_close(logits[1], logits[0], atol=1e-4, rtol=0)
+
+
+def test_an_error_reaches_those_who_asked(engine: Any) -> None:
+    """A token that does not exist fails its own request, and the engine goes on."""
+    from conscience.evals.models.engine import Request
+
+    with pytest.raises(IndexError):
+        engine.submit(Request((5, 10_000), 4)).result(timeout=60)
+    assert 1 == len(answers(engine, prompts()[:1]))
+
+
+def test_the_embedded_model_answers_and_scores(materialised: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider on the real weights: greedy answers repeat, and the likelier ending scores higher."""
+    import asyncio
+
+    from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, GenerateConfig
+
+    from conscience.evals.models.local import ConscienceAPI
+
+    monkeypatch.setenv("CONSCIENCE_HOME", str(materialised))
+    model = ConscienceAPI("smollm2-135m", dtype="float32")
+    question = ChatMessageUser(content="What is the capital of France?")
+
+    def score(answer: str) -> float:
+        messages = [question, ChatMessageAssistant(content=answer)]
+        output = asyncio.run(model.generate(messages, [], "none", GenerateConfig(prompt_logprobs=1)))
+        logprobs = output.choices[0].prompt_logprobs
+        assert logprobs is not None
+        return sum(token.logprob for token in logprobs.content)
+
+    said = [
+        asyncio.run(model.generate([question], [], "none", GenerateConfig(max_tokens=12))).completion for _ in range(2)
+    ]
+    assert (said[0], True) == (said[1], "Paris" in said[0])
+    assert score("The capital of France is Paris.") > score("The capital of France is Lyon.")

@@ -1,0 +1,104 @@
+"""The completion-only head against TRL's own: the same numbers, for less work."""
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.model
+
+
+def tiny() -> Any:
+    """A random Llama of two layers; the same one at every call."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=211,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        attn_implementation="eager",
+    )
+    return LlamaForCausalLM(config)
+
+
+def batch() -> dict[str, Any]:
+    """Three rows whose prompts are not labelled; the last is padded."""
+    import torch
+
+    torch.manual_seed(4)
+    tokens = torch.randint(0, 211, (3, 17))
+    labels = tokens.clone()
+    labels[:, :9] = -100
+    mask = torch.ones_like(tokens)
+    mask[2, 14:] = 0
+    labels[2, 14:] = -100
+    return {"input_ids": tokens, "attention_mask": mask, "labels": labels}
+
+
+def scored(head: Any, **settings: Any) -> tuple[Any, Any]:
+    """A tiny model with a head, and what it says of the batch."""
+    model = tiny()
+    head(model, outputs=("log_probs", "entropy", "mean_logits", "is_top1"))
+    return model, model(**batch(), fused_lm_head=True, **settings)
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_items_in_batch": 40}])
+def test_it_equals_trls_own_head(settings: dict[str, int]) -> None:
+    """Loss, per-token log-probabilities, entropies, mean logits, top-1 and mask are the same, and so are gradients."""
+    import torch
+    from trl.trainer.utils import add_fused_lm_head
+
+    from conscience.training.head import add_completion_head
+
+    (our_model, ours), (their_model, theirs) = (
+        scored(add_completion_head, **settings),
+        scored(add_fused_lm_head, **settings),
+    )
+    assert theirs.loss.item() == pytest.approx(ours.loss.item(), abs=1e-5)
+    for name in ("log_probs", "entropy", "mean_logits"):
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), atol=1e-5, rtol=0)
+    assert torch.equal(theirs.is_top1.bool(), ours.is_top1.bool())
+    assert torch.equal(theirs.label_mask, ours.label_mask)
+    ours.loss.backward()
+    theirs.loss.backward()
+    for mine, other in zip(our_model.parameters(), their_model.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, atol=1e-5, rtol=0)
+
+
+def test_the_loss_is_the_models_own() -> None:
+    """Scoring labelled positions only gives the loss of a plain forward with the same labels."""
+    from conscience.training.head import add_completion_head
+
+    assert tiny()(**batch()).loss.item() == pytest.approx(scored(add_completion_head)[1].loss.item(), abs=1e-5)
+
+
+def test_a_plain_call_is_left_alone() -> None:
+    """Without `fused_lm_head` the model answers with logits as before."""
+    import torch
+
+    from conscience.training.head import add_completion_head
+
+    model = tiny()
+    add_completion_head(model)
+    tokens = batch()["input_ids"]
+    torch.testing.assert_close(model(input_ids=tokens).logits, tiny()(input_ids=tokens).logits)
+
+
+def test_a_head_that_does_more_is_left_to_trl() -> None:
+    """Models whose logits are scaled get TRL's head, which knows how: the loss is that of TRL."""
+    from trl.trainer.utils import add_fused_lm_head
+
+    from conscience.training.head import add_completion_head
+
+    losses = []
+    for head in (add_completion_head, add_fused_lm_head):
+        model = tiny()
+        model.config.logit_scale = 0.5
+        head(model)
+        losses.append(model(**batch(), fused_lm_head=True).loss.item())
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert losses[0] != pytest.approx(scored(add_completion_head)[1].loss.item(), abs=1e-3)
