@@ -3,7 +3,7 @@
 # Logs and the report go to logs/demo, models to $CONSCIENCE_HOME (default ~/.cache/conscience).
 set -euo pipefail
 cd "$(dirname "$0")"
-export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error INSPECT_DISPLAY=${INSPECT_DISPLAY:-log} PYTHONWARNINGS=ignore::FutureWarning
+export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error INSPECT_DISPLAY=${INSPECT_DISPLAY:-plain} PYTHONWARNINGS=ignore::FutureWarning
 logs=logs/demo
 base=conscience/smollm2-135m
 suite="conscience/asclepius conscience/helpfulness conscience/principles conscience/clinical_basics"

@@ -213,8 +213,9 @@ def _fit(trainer: Any, folder: Path) -> dict[str, float]:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_progress())
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
-    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
-    final = {name.replace("/", "_"): float(value) for name, value in logged[-1].items() if name in _FIGURES}
+    final: dict[str, float] = {}
+    for entry in trainer.state.log_history:
+        final |= {name.replace("/", "_"): float(entry[name]) for name in _FIGURES if name in entry}
     shutil.rmtree(folder, ignore_errors=True)
     return final
 

@@ -183,7 +183,11 @@ def _refuse_held_out(sample: EvalSample, held_out: set[str]) -> None:
     metadata: dict[str, Any] = sample.metadata
     words = [normalise(message.text) for message in sample.messages if message.role == "user"]
     split = metadata.get("split")
-    if split in ("dev", "test") or any(text in held_out for text in words) or any(normalise(CANARY) in w for w in words):
+    if (
+        split in ("dev", "test")
+        or any(text in held_out for text in words)
+        or any(normalise(CANARY) in w for w in words)
+    ):
         raise BadInput(
             f"sample {sample.id!r} belongs to the held-out split {split!r}: pairs are built from training prompts only"
         )

@@ -35,6 +35,12 @@ class Lora(_Strict):
     last_layers: int | None = Field(default=None, ge=1)
     """Adapt only so many layers, counted from the output: nothing below them is back-propagated. None adapts all."""
 
+    @model_validator(mode="after")
+    def _layers_of_named_modules(self) -> Self:
+        if self.last_layers is not None and isinstance(self.modules, str):  # PEFT refuses it, later and less plainly
+            raise ValueError(f"last_layers needs modules as a list of names, found {self.modules!r}")
+        return self
+
 
 class WarmStart(_Strict):
     """Supervised fine-tuning of the same adapter on the revisions, before the preference method."""

@@ -22,7 +22,7 @@ RECIPE = """
 name: tiny-dpo
 method: dpo
 base: conscience/smollm2-135m
-lora: {r: 4, alpha: 8, last_layers: 2}
+lora: {r: 4, alpha: 8, modules: [o_proj, down_proj], last_layers: 2}
 warm_start: {learning_rate: 1.0e-3, epochs: 1}
 learning_rate: 5.0e-5
 batch_size: 2

@@ -20,9 +20,10 @@ def tiny() -> Any:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        attn_implementation="eager",
     )
-    return LlamaForCausalLM(config)
+    model: Any = LlamaForCausalLM(config)
+    model.set_attn_implementation("eager")
+    return model
 
 
 def batch() -> dict[str, Any]:

@@ -54,6 +54,10 @@ def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
         ("beta: 0.0", ["key 'beta': Input should be greater than 0, found 0.0"]),
         ("precision: float8", ["key 'precision': ", "'bfloat16' or 'float32'", "found 'float8'"]),
         ("lora: {r: 0}", ["key 'lora.r': ", "found 0"]),
+        (
+            "lora: {last_layers: 2}",
+            ["key 'lora': ", "last_layers needs modules as a list of names, found 'all-linear'"],
+        ),
         ("warm_start: {epochs: 1}", ["key 'warm_start.learning_rate': Field required"]),
         ("batch_size: 6\nmicro_batch: 4", ["micro_batch must divide batch_size 6, found 4"]),
     ],

@@ -131,7 +131,7 @@ def test_a_full_disk_while_publishing_leaves_no_half_folder(
     """The checkpoint is renamed into place whole; the message says that the old one is untouched."""
     before = run(recipe(), [PAIR], manifest())
     with monkeypatch.context() as patch, pytest.raises(BadInput, match=r"disk full; what was registered before is unt"):
-        patch.setattr(run_module.shutil, "copy2", _full)
+        patch.setattr("shutil.copy2", _full)
         run(recipe(seed=18), [PAIR], manifest())
     assert (before, [before[0].name]) == (card.find("tried"), checkpoints(home))
 

@@ -46,7 +46,7 @@ def gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_bytes(b"gguf")
     monkeypatch.setattr(embedded, "_gguf", lambda: file)
     monkeypatch.setattr(embedded, "GGUF_SHA256", hashlib.sha256(b"gguf").hexdigest())
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(float32=None))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(float32=None))
     use(monkeypatch, FakeModel)
     return file
 
@@ -114,7 +114,7 @@ def test_a_missing_wheel_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch,
 
 def test_missing_libraries_say_how_to_install_them(gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without torch nothing is written, and the extra is named."""
-    monkeypatch.setitem(sys.modules, "torch", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingDependency, match=r"pip install 'conscience\[local\]'"):
         embedded.materialise()
     assert not home.exists()

@@ -26,9 +26,10 @@ def tiny() -> Any:
         num_attention_heads=6,
         num_key_value_heads=2,
         initializer_range=0.2,
-        attn_implementation="eager",
     )
-    return LlamaForCausalLM(config).eval()
+    model: Any = LlamaForCausalLM(config)
+    model.set_attn_implementation("eager")
+    return model.eval()
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_the_embedded_model_answers_and_scores(materialised: Path, monkeypatch: 
     """The provider on the real weights: greedy answers repeat, and the likelier ending scores higher."""
     import asyncio
 
-    from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, GenerateConfig
+    from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageUser, GenerateConfig
 
     from conscience.evals.models.local import ConscienceAPI
 
@@ -147,7 +148,7 @@ def test_the_embedded_model_answers_and_scores(materialised: Path, monkeypatch: 
     question = ChatMessageUser(content="What is the capital of France?")
 
     def score(answer: str) -> float:
-        messages = [question, ChatMessageAssistant(content=answer)]
+        messages: list[ChatMessage] = [question, ChatMessageAssistant(content=answer)]
         output = asyncio.run(model.generate(messages, [], "none", GenerateConfig(prompt_logprobs=1)))
         logprobs = output.choices[0].prompt_logprobs
         assert logprobs is not None

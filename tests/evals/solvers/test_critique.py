@@ -167,7 +167,7 @@ class _Anthropic(BaseHTTPRequestHandler):
             empty = block | {"input": {}}
             delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
         start = message | {"content": [], "stop_reason": None, "stop_sequence": None}
-        events = [
+        events: list[dict[str, Any]] = [
             {"type": "message_start", "message": start},
             {"type": "content_block_start", "index": 0, "content_block": empty},
             {"type": "content_block_delta", "index": 0, "delta": delta},
@@ -217,4 +217,5 @@ def test_the_real_provider_teaches_over_http(anthropic: type[_Anthropic], failur
     assert "anthropic/claude-opus-4-7" == sample.metadata["teacher"]
     critique, revision = anthropic.requests
     assert {"type": "tool", "name": "record_critique"}.items() <= critique["tool_choice"].items()
-    assert ["user", "assistant", "user", "user"] == [message["role"] for message in revision["messages"]]
+    assert ["user", "assistant", "user"] == [message["role"] for message in revision["messages"]]
+    assert ["tool_result", "text"] == [block["type"] for block in revision["messages"][-1]["content"]]
