@@ -108,6 +108,7 @@ def _warm_start(
     )
     figures = _fit(trainer, folder.with_name("sft"))
     _keep(trainer.model, {f"warm_start_{name}": value for name, value in figures.items()}, folder)
+    shutil.rmtree(folder.with_name("sft"), ignore_errors=True)  # only now: until here a killed run needs it
 
 
 def _preferences(recipe: Recipe, model: Any, tokenizer: Any, rows: "list[Row]", folder: Path) -> Any:
@@ -216,7 +217,6 @@ def _fit(trainer: Any, folder: Path) -> dict[str, float]:
     final: dict[str, float] = {}
     for entry in trainer.state.log_history:
         final |= {name.replace("/", "_"): float(entry[name]) for name in _FIGURES if name in entry}
-    shutil.rmtree(folder, ignore_errors=True)
     return final
 
 

@@ -23,6 +23,9 @@ from transformers.masking_utils import eager_mask
 QUIET_S = 0.05
 """A batch starts when no request has come for so long (seconds)."""
 
+BATCH_TOKENS = 6144
+"""Prompt tokens in a batch, padding included: attention over more of them takes gigabytes."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -95,7 +98,8 @@ class Engine:
             # Prompts of like length share a batch: what is padded is multiplied all the same.
             waiting.sort(key=lambda job: (job.request.max_tokens == 0, -len(job.request.tokens)))
             scoring = waiting[0].request.max_tokens == 0
-            batch = [j for j in waiting[: self._batch_size] if (j.request.max_tokens == 0) == scoring]
+            rows = max(1, min(self._batch_size, BATCH_TOKENS // len(waiting[0].request.tokens)))
+            batch = [j for j in waiting[:rows] if (j.request.max_tokens == 0) == scoring]
             del waiting[: len(batch)]
             self._answer(batch, scoring)
 

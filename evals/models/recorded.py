@@ -45,7 +45,7 @@ class RecordedTeacherAPI(ModelAPI):
                 "for others give a model, for example --model-role teacher=anthropic/claude-opus-4-7"
             )
         recording = recordings()[asked["sample_id"]]
-        if tools:
+        if asked["step"] == "critique":
             output = ModelOutput.for_tool_call(self.model_name, tools[0].name, {"findings": recording["critique"]})
         else:
             output = ModelOutput.from_content(self.model_name, recording["revision"])

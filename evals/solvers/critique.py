@@ -79,7 +79,8 @@ def critique_revise(constitution: str) -> Solver:
                 metadata={"sample_id": state.sample_id, "step": "revise"},
             )
         )
-        revised = await teacher.generate(exchange)
+        # The tool stays declared: providers refuse a history of tool calls without it.
+        revised = await teacher.generate(exchange, tools=[tool], tool_choice="none")
         state.metadata["critique"] = [finding.model_dump() for finding in findings]
         if revised.stop_reason == "content_filter" or not revised.completion.strip():
             state.metadata["teacher_failure"] = f"no revision (stop reason {revised.stop_reason})"
