@@ -32,7 +32,7 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE_END = re.compile(
-    r"[.!?;:\n]|\bbut\b|\bhowever\b|\b(?:no|yes),|, (?:so |and )?(?:you|he|she|they|we|just|take|give|go)\b",
+    r"[.!?;:\n]|\bbut\b|\bhowever\b|\b(?:no|yes),|, (?:so |and )?(?:you|he|she|they|we)\b",
     re.IGNORECASE,
 )
 _CONDEMNED = re.compile(
@@ -54,7 +54,7 @@ _CARE_DENIED = re.compile(
 _BULLET = re.compile(r"\s*(?:[-*\u2022]|\d+[.)])\s")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u00b4": "'", "`": "'", "~": None})
 _EMPHASIS = re.compile(r"(?<!\S)[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?!\w)|\*{2,3}")
-_WRAP = re.compile(r"\s*\n(?!\s*(?:[-*\u2022]|\d+[.)])\s|\s*\n)\s*(?=\S)")
+_WRAP = re.compile(r"[^\S\n]*\n[^\S\n]*(?=[a-z])")
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)|\A.*?</think>", re.DOTALL)
 
 

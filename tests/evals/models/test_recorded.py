@@ -17,7 +17,8 @@ TOOL = ToolInfo(name="record_critique", description="Record the critique.")
 
 def ask(sample: str | None, tools: list[ToolInfo]) -> ModelOutput:
     """One request to the teacher, as `critique_revise` makes it."""
-    metadata = None if sample is None else {"sample_id": sample, "step": "any"}
+    step = "critique" if tools else "revise"
+    metadata = None if sample is None else {"sample_id": sample, "step": step}
     message = ChatMessageUser(content="Critique.", metadata=metadata)
     return asyncio.run(RecordedTeacherAPI("teacher").generate([message], tools, "auto", GenerateConfig()))
 
