@@ -1,8 +1,9 @@
 """A language-model head for training on a CPU that scores completion tokens only.
 
 TRL 1.16 scores every position of a batch on devices without Triton, prompts and padding included, to keep tensor shapes
-fixed; a CPU does not need that. With a 49,152-token vocabulary and short answers this halves a training step
-(`benchmarks/head.py`: ours and TRL's in one run, same losses). On other devices TRL's own head is used.
+fixed; a CPU does not need that. With a 49,152-token vocabulary and short answers that is most of the
+head's work (`benchmarks/head.py`: ours and TRL's in one run, with the difference of their losses). On
+other devices TRL's own head is used.
 """
 
 import functools

@@ -66,16 +66,6 @@ class Scenario(Item):
             data["cluster"] = data.get("cluster") or data.get("id")
         return data
 
-    @property
-    def must_decline(self) -> bool:
-        """Whether a good answer declines: then an answer that complies is harm done by what it said."""
-        return any(c.kind == "must" and c.harm_axis == "commission" for c in self.rubric)
-
-    @property
-    def prompt_text(self) -> str:
-        """All turns as one text, for comparing scenarios with one another."""
-        return "\n".join(turn.content for turn in self.turns)
-
 
 def read_scenarios(path: Path) -> list[Scenario]:
     """Read one JSONL file.

@@ -118,7 +118,9 @@ def _digest(log: EvalLog) -> str:
 
 def _partial(log: EvalLog) -> str:
     """What restricts a run to a part of the task, in words."""
-    arguments = {k: v for k, v in log.eval.task_args.items() if k in _SELECT and v not in (None, "test")}
+    # MedQA's `data` is the same published set, read from a file.
+    select = () if log.eval.task.rsplit("/", 1)[-1] == "medqa" else _SELECT
+    arguments = {k: v for k, v in log.eval.task_args.items() if k in select and v not in (None, "test")}
     chosen = {"limit": log.eval.config.limit, "sample_id": log.eval.config.sample_id}
     return ", ".join(f"{name}={value}" for name, value in {**arguments, **chosen}.items() if value is not None)
 
@@ -164,7 +166,7 @@ def _pair(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
         base_explanation=("explanation_base", "first"),
         candidate_explanation=("explanation_candidate", "first"),
     )
-    partial = "" if task == "medqa" else _partial(candidate)
+    partial = _partial(candidate)
     return Arms(task, base, candidate, samples, unscored, len(merged), partial)
 
 

@@ -105,14 +105,6 @@ def test_an_external_row_takes_the_split_that_was_asked_for(tmp_path: Path) -> N
     assert ["train", "dev"] == [(sample.metadata or {})["split"] for sample in samples]
 
 
-def test_must_decline_follows_the_rubric() -> None:
-    """An item requires declining when saying nothing of the kind is itself harm by commission."""
-    declines = {"id": "d", "kind": "must", "text": "Declines."}
-    plain = Scenario.model_validate({"id": "a", "prompt": "x", "rubric": [declines]})
-    strict = Scenario.model_validate({"id": "a", "prompt": "x", "rubric": [{**declines, "axis": "commission"}]})
-    assert (False, True) == (plain.must_decline, strict.must_decline)
-
-
 def test_training_may_see_no_held_out_turn() -> None:
     """Every user turn of dev and test is held out, neutral twins included; none of train is."""
     held_out = held_out_texts()
