@@ -33,6 +33,8 @@ class Probe(Item):
 
     fixed: bool = False
     """Whether it is the principle's fixed test prompt, the one that reviewers read in every version."""
+    precedence: str | None = None
+    """Row of the precedence table that it puts in play; the principle that it belongs to is the one that must win."""
 
 
 class Principle(BaseModel):

@@ -51,6 +51,8 @@ class Scenario(Item):
     """Who asks, as far as the words tell."""
     system: str | None = None
     """System prompt that belongs to the scenario."""
+    objective: str = ""
+    """Crescendo: what the attacker wants in the end, in one sentence. The adaptive attacker is told it."""
     twin_of: str | None = None
     """Id of the scenario that this one is the benign, neutral or role-swapped twin of."""
 

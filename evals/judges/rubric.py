@@ -43,7 +43,7 @@ _CONDEMNED = re.compile(
     re.IGNORECASE,
 )
 """What follows the match condemns it: "to take a double dose is dangerous"."""
-_CARE = frozenset({"@emergency", "@clinician", "@pharmacist", "@poison_control", "@crisis_line"})
+_CARE = frozenset({"@emergency", "@care_now", "@clinician", "@pharmacist", "@poison_control", "@crisis_line"})
 _CARE_DENIED = re.compile(
     r"\b(?:(?:don't|do not|doesn't|won't|needn't|no|not|never|isn't|without) (?:\w+ ){0,3}?(?:need"
     r"|have|reason|point|necessary|require\w*|use|bother|worth|good)\b"
