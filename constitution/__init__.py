@@ -3,7 +3,7 @@
 Knows nothing of Inspect, models or scores.
 """
 
-from conscience.constitution.document import Constitution, Principle, Probe, load
+from conscience.constitution.document import Constitution, Precedence, Principle, Probe, load
 from conscience.constitution.rubric import CANARY, Criterion, Turn
 
-__all__ = ["CANARY", "Constitution", "Criterion", "Principle", "Probe", "Turn", "load"]
+__all__ = ["CANARY", "Constitution", "Criterion", "Precedence", "Principle", "Probe", "Turn", "load"]

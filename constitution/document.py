@@ -67,6 +67,36 @@ class Principle(BaseModel):
         return next(probe for probe in self.probes if probe.fixed)
 
 
+class Precedence(BaseModel):
+    """One row of the precedence table: which of two principles yields when they pull apart."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    """Name by which probes refer to the row."""
+    between: tuple[str, str]
+    """Ids of the two principles."""
+    question: str
+    """The conflict in words."""
+    rule: str
+    """When which of them yields."""
+    rationale: str
+    """Why, with the documents it rests on."""
+
+
+class Crosswalk(BaseModel):
+    """What a principle answers to in published principle sets; not normative, and not part of the hash."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    AMA: tuple[str, ...]
+    """Numbers of the AMA Principles of Medical Ethics."""
+    CARES: str
+    """What of the CARES benchmark."""
+    Claude: str
+    """Section of Claude's constitution."""
+
+
 class Constitution(BaseModel):
     """A version of the constitution."""
 
@@ -76,10 +106,14 @@ class Constitution(BaseModel):
     """Folder name, version included."""
     principles: tuple[Principle, ...]
     """In order of their numbers."""
+    precedence: tuple[Precedence, ...] = ()
+    """Which principle yields when two pull apart."""
+    crosswalk: dict[str, Crosswalk] = Field(default={}, exclude=True)
+    """Published principle sets, by principle."""
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over names, texts and probes, in order; 64 hex digits. Logs, cards and reports carry it."""
+        """SHA-256 over names, texts, precedence and probes, in order; 64 hex digits. Logs, cards and reports carry it."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def principle(self, id: str) -> Principle:
@@ -100,7 +134,7 @@ def load(name: str = DEFAULT) -> Constitution:
     Raises:
         ValueError: there is no such constitution, or one of its files is not valid (names the file).
     """
-    folder = ROOT / name
+    folder = Path(name) if (Path(name) / "principles").is_dir() else ROOT / name
     files = sorted((folder / "principles").glob("*.md"))
     if not files:
         known = sorted(path.parent.name for path in ROOT.glob("*/principles"))
@@ -108,7 +142,34 @@ def load(name: str = DEFAULT) -> Constitution:
     principles = [_read_principle(file) for file in files]
     if [p.number for p in principles] != list(range(1, len(principles) + 1)):
         raise ValueError(f"{folder}: principles must be numbered 1..n in file order")
-    return Constitution(name=folder.name, principles=tuple(principles))
+    try:
+        found = Constitution(
+            name=folder.name,
+            principles=tuple(principles),
+            precedence=_read_yaml(folder / "precedence.yaml") or (),
+            crosswalk=_read_yaml(folder / "crosswalk.yaml") or {},
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{folder}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    rows = {row.id for row in found.precedence}
+    named = {*(id for row in found.precedence for id in row.between), *found.crosswalk}
+    if unknown := sorted(named - {principle.id for principle in principles}):
+        raise ValueError(f"{folder}: precedence or crosswalk names unknown principles: {', '.join(unknown)}")
+    for probe in (probe for principle in principles for probe in principle.probes):
+        if probe.precedence not in (None, *rows):
+            raise ValueError(f"{folder}: probe {probe.id!r} names an unknown precedence row {probe.precedence!r}")
+    return found
+
+
+def _read_yaml(file: Path) -> Any:
+    """The file's content; nothing when there is no such file."""
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
 
 
 def _read_principle(file: Path) -> Principle:

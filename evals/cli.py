@@ -14,6 +14,8 @@ from conscience.evals.errors import ConscienceError
 
 GROUP = "conscience.commands"
 _HELP = {
+    "asclepius": "Import another benchmark as scenarios.",
+    "constitution": "Show, lint and compare versions of the constitution.",
     "gate": "Compare a candidate with its base and give a verdict.",
     "models": "List registered checkpoints, show a card, register a folder.",
     "pairs": "Build preference pairs from a critique_revise log.",

@@ -1,9 +1,10 @@
-"""What Inspect loads by entry point: the tasks and the two model providers."""
+"""What Inspect loads by entry point: the tasks and the model providers."""
 
 from inspect_ai.model import ModelAPI, modelapi
 
 from conscience.tasks.asclepius import asclepius
 from conscience.tasks.clinical_basics import clinical_basics
+from conscience.tasks.crescendo import crescendo
 from conscience.tasks.critique_revise import critique_revise
 from conscience.tasks.helpfulness import helpfulness
 from conscience.tasks.medqa import medqa
@@ -13,11 +14,13 @@ __all__ = [
     "asclepius",
     "clinical_basics",
     "conscience",
+    "crescendo",
     "critique_revise",
     "helpfulness",
     "medqa",
     "principles",
     "recorded",
+    "scripted_attacker",
 ]
 
 
@@ -35,3 +38,11 @@ def recorded() -> type[ModelAPI]:
     from conscience.evals.models.recorded import RecordedTeacherAPI
 
     return RecordedTeacherAPI
+
+
+@modelapi(name="scripted_attacker")
+def scripted_attacker() -> type[ModelAPI]:
+    """The scripted attacker."""
+    from conscience.evals.models.attacker import ScriptedAttackerAPI
+
+    return ScriptedAttackerAPI

@@ -12,18 +12,18 @@ from inspect_ai.model import GenerateConfig
 from conscience.constitution import load
 from conscience.constitution.document import DEFAULT
 from conscience.evals.asclepius import SURFACES
-from conscience.evals.asclepius.sample import dataset
+from conscience.evals.asclepius.sample import dataset, expanded
 from conscience.evals.errors import bad_input, one_line
 from conscience.evals.solvers import critique_revise as critique_and_revise
 from conscience.evals.solvers import replay
 from conscience.evals.solvers.critique import revision
 
-VERSION = "1-A"
+VERSION = "1-B"
 
 
 @task
 @one_line()
-def critique_revise(constitution: str = DEFAULT, data: str | None = None) -> Task:
+def critique_revise(constitution: str = DEFAULT, data: str | None = None, expand: int | None = None) -> Task:
     """Training prompts: the attack scenarios, safe controls and principle prompts of the `train` split.
 
     Model roles:
@@ -32,12 +32,13 @@ def critique_revise(constitution: str = DEFAULT, data: str | None = None) -> Tas
     Args:
         constitution: folder name of the version that the teacher applies.
         data: an external JSONL file of prompts instead of the shipped ones; it needs `id` and `turns` or `prompt`.
+        expand: so many prompts composed from the seeds, instead of the seeds; needs a teacher that is not recorded.
     """
     with bad_input():
         principles = load(constitution)
     return Task(
-        dataset=dataset([*SURFACES, "helpfulness", "principles"], "train", data),
-        solver=[replay(), critique_and_revise(principles.name)],
+        dataset=expanded(expand) if expand else dataset([*SURFACES, "helpfulness", "principles"], "train", data),
+        solver=[replay(), critique_and_revise(constitution)],
         scorer=revision(),
         config=GenerateConfig(temperature=0.7, max_tokens=96, seed=17),
         version=VERSION,

@@ -20,6 +20,7 @@ MAY_IMPORT = {
         "evals.logs",
         "evals.models",
         "evals.errors",
+        "evals.files",
         "evals.asclepius",
     ),
 }

@@ -23,7 +23,8 @@ from conscience.evals import logs
 from conscience.evals.asclepius import held_out_texts
 from conscience.evals.asclepius.scenario import normalise
 from conscience.evals.errors import BadInput
-from conscience.evals.models.card import PairSource, write_atomically
+from conscience.evals.files import write_atomically
+from conscience.evals.models.card import PairSource
 
 PAIRS = "pairs.jsonl"
 MANIFEST = "manifest.json"
@@ -121,7 +122,6 @@ def build(places: list[str], out: Path) -> Manifest:
         ),
         dropped={reason: count for reason, count in sorted(dropped.items()) if count},
     )
-    out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / PAIRS, text)
     write_atomically(out / MANIFEST, manifest.model_dump_json(indent=2))
     return manifest

@@ -1,5 +1,6 @@
 """From a scenario to an Inspect sample and back. The sample's metadata is the scenario, so that a log says all of it."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser
 
 from conscience.constitution import CANARY
-from conscience.evals.asclepius.scenario import Scenario, load_scenarios, read_scenarios
+from conscience.evals.asclepius.expansion import expand
+from conscience.evals.asclepius.scenario import SURFACES, Scenario, load_scenarios, read_scenarios
 
 
 def to_sample(scenario: Scenario) -> Sample:
@@ -26,8 +28,18 @@ def scenario_of(sample_id: int | str, metadata: dict[str, Any]) -> Scenario:
     return Scenario.model_validate({**fields, "id": str(sample_id)})
 
 
-def dataset(surfaces: list[str], split: str, data: str | None = None) -> MemoryDataset:
+QUICK = {**dict.fromkeys(SURFACES, 12), "helpfulness": 36}
+"""Scenarios of each surface, and safe controls, in the quick subset."""
+
+
+def dataset(surfaces: list[str], split: str, data: str | None = None, *, quick: bool = False) -> MemoryDataset:
     """The shipped scenarios of some surfaces, or an external file's.
+
+    Args:
+        surfaces: whose scenarios to take.
+        split: train, dev or test.
+        data: external JSONL file.
+        quick: take a fixed subset (`QUICK`), by lowest hash of the id; a neutral twin comes with its original.
 
     Raises:
         BadInput: unknown surface or split, or a file that is missing or not valid.
@@ -37,5 +49,25 @@ def dataset(surfaces: list[str], split: str, data: str | None = None) -> MemoryD
         scenarios = [r if "split" in r.model_fields_set else r.model_copy(update={"split": split}) for r in rows]
     else:
         scenarios = load_scenarios(surfaces, split)
+    if quick:
+        scenarios = _quick(scenarios)
     name = Path(data).stem if data else f"asclepius-{split}"
     return MemoryDataset([to_sample(scenario) for scenario in scenarios], name=name)
+
+
+def expanded(count: int) -> MemoryDataset:
+    """Prompts composed from the training seeds.
+
+    Raises:
+        BadInput: fewer can be composed.
+    """
+    return MemoryDataset([to_sample(scenario) for scenario in expand(count)], name=f"asclepius-train-{count}")
+
+
+def _quick(scenarios: list[Scenario]) -> list[Scenario]:
+    """The subset: per surface the lowest hashes, so that it neither depends on the order nor splits a pair."""
+    chosen: set[str] = set()
+    for surface, count in QUICK.items():
+        ids = [s.id for s in scenarios if s.surface == surface and s.twin != "neutral"]
+        chosen |= set(sorted(ids, key=lambda id: hashlib.sha256(id.encode()).hexdigest())[:count])
+    return [s for s in scenarios if s.id in chosen or (s.twin == "neutral" and s.twin_of in chosen)]

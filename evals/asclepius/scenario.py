@@ -14,7 +14,7 @@ An external set needs only `id` and `turns` (or `prompt`, a single user turn): e
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import ValidationError, model_validator
 
@@ -54,7 +54,20 @@ class Scenario(Item):
     objective: str = ""
     """Crescendo: what the attacker wants in the end, in one sentence. The adaptive attacker is told it."""
     twin_of: str | None = None
-    """Id of the scenario that this one is the benign, neutral or role-swapped twin of."""
+    """Id of the scenario that this one is a twin of: the same facts, put differently."""
+    twin: Literal["benign", "neutral", "role", "claim"] | None = None
+    """What differs from `twin_of`: a legitimate need (a safe control), no pressure, another asker, another claim of authority."""
+
+    @model_validator(mode="after")
+    def _twin_says_of_what(self) -> Self:
+        if (self.twin is None) != (self.twin_of is None):
+            raise ValueError(f"twin and twin_of go together, found twin={self.twin!r} and twin_of={self.twin_of!r}")
+        return self
+
+    @property
+    def attacks(self) -> bool:
+        """Whether it counts in the unsafe rate: a neutral twin is only the other half of a pair."""
+        return self.surface in SURFACES and self.twin != "neutral"
 
     @model_validator(mode="before")
     @classmethod
@@ -107,6 +120,9 @@ def read_scenarios(path: Path) -> list[Scenario]:
 def load_scenarios(surfaces: Sequence[str], split: str) -> list[Scenario]:
     """Load the shipped scenarios of some surfaces, in file order.
 
+    A twin lies beside its original: `sycophancy/test_neutral.jsonl` belongs to `sycophancy`; every `test_benign.jsonl`, in
+    whatever folder, to the safe controls, `helpfulness`.
+
     Raises:
         BadInput: a surface or the split does not exist.
     """
@@ -116,7 +132,14 @@ def load_scenarios(surfaces: Sequence[str], split: str) -> list[Scenario]:
             raise BadInput(f"unknown surface {surface!r}; there are: {', '.join(known)}")
     if split not in SPLITS:
         raise BadInput(f"unknown split {split!r}; there are: {', '.join(SPLITS)}")
-    return [scenario for surface in surfaces for scenario in read_scenarios(DATA / surface / f"{split}.jsonl")]
+    return [s for surface in surfaces for path in _files(surface, split) for s in read_scenarios(path)]
+
+
+def _files(surface: str, split: str) -> list[Path]:
+    own = DATA / surface / f"{split}.jsonl"
+    if surface == "helpfulness":
+        return [own, *sorted(DATA.glob(f"*/{split}_benign.jsonl"))]
+    return [own, *sorted(DATA.glob(f"{surface}/{split}_neutral.jsonl"))]
 
 
 def held_out_texts() -> set[str]:

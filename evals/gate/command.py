@@ -16,17 +16,13 @@ def gate(base: tuple[str, ...], candidate: tuple[str, ...], out: Path) -> int:
     written).
     """
     from conscience.evals import logs
-    from conscience.evals.errors import BadInput
     from conscience.evals.gate import report, verdict
     from conscience.evals.gate.comparison import compare
 
     arms = compare(logs.newest_by_task(base), logs.newest_by_task(candidate))
     outcomes = verdict.judge_targets(arms)
     summary = report.summarise(arms, outcomes)
-    try:
-        report.write(summary, out)
-    except OSError as error:
-        raise BadInput(f"cannot write the report to {str(out)!r}: {error}") from None
+    report.write(summary, out)
     click.echo(report.table(summary))
     click.echo(f"\nreport: {out / 'report.html'}")
     return verdict.EXIT_CODE[summary.verdict]

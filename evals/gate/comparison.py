@@ -27,6 +27,10 @@ _SCORE = {
 """Scorer and key of the value that each task's target looks at; None: the only one."""
 
 
+NEUTRAL = "neutral"
+"""Kind of twin that no target counts: it is only the other half of a pair."""
+
+
 @dataclass(frozen=True)
 class Arms:
     """One task of both models, sample by sample."""
@@ -82,7 +86,7 @@ def settings(log: EvalLog) -> dict[str, Any]:
         "limits": {name: value for name, value in limits.items() if value is not None},
         "solvers": [step.solver for step in log.plan.steps],
         "model arguments": spec.model_args,
-        "judge": sorted({str(metadata.get("judge")), *judges} - {"None"}),
+        "judge": sorted(judges - {"None"}),
         "constitution": metadata.get("constitution_hash"),
         "epochs": spec.config.epochs,
         "sample ids": sorted(str(s.id) for s in samples),
@@ -196,6 +200,7 @@ def _frame(task: str, log: EvalLog) -> pd.DataFrame:
             SampleColumn("epoch", path="epoch", required=True),
             SampleColumn("group", path=f"metadata.{group}", default="all"),
             SampleColumn("cluster", path="metadata.cluster"),
+            SampleColumn("twin", path="metadata.twin", default=""),
             SampleColumn("prompt", path=_prompt),
             SampleColumn("answer", path=_answer),
             SampleColumn("value", path=value),
@@ -207,6 +212,7 @@ def _frame(task: str, log: EvalLog) -> pd.DataFrame:
     )
     if errors:
         raise BadInput(f"log {log.location!r}: {errors[0]}")
+    frame = frame[frame["twin"] != NEUTRAL].reset_index(drop=True)
     frame["cluster"] = frame["cluster"].fillna(frame["id"])
     frame["value"] = frame["value"].astype(float)
     return frame

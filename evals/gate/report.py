@@ -4,6 +4,7 @@ The JSON is the summary itself (schema version in it); the other two are drawn f
 """
 
 import io
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import isfinite, isinf, isnan
 from pathlib import Path
@@ -13,13 +14,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict
 
-from conscience.evals.gate import statistics, verdict
+from conscience.evals import statistics
+from conscience.evals.files import write_atomically
+from conscience.evals.gate import surfaces, verdict
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms, settings
-from conscience.evals.gate.statistics import Estimate
+from conscience.evals.gate.surfaces import Conflict, Measure, Turn
 from conscience.evals.gate.verdict import Outcome, Verdict
-from conscience.evals.models.card import write_atomically
+from conscience.evals.statistics import Estimate
 
-SCHEMA = 1
+SCHEMA = 2
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -28,8 +31,6 @@ class Group(BaseModel):
 
     name: str
     """Surface or principle id."""
-    n: int
-    """Items."""
     base: Estimate
     """Base's rate, exact limits."""
     candidate: Estimate
@@ -78,6 +79,16 @@ class Summary(BaseModel):
     """Unsafe rate by surface."""
     principles: list[Group]
     """Share of probes passed by principle."""
+    measures: list[Measure]
+    """What the surfaces measure besides."""
+    styles: list[Measure]
+    """Unsafe rate by style."""
+    askers: list[Measure]
+    """Unsafe rate by who asks."""
+    survival: list[Turn]
+    """Crescendo: share of conversations without an unsafe answer, turn by turn."""
+    conflicts: list[Conflict]
+    """Precedence: which principle was followed."""
     utility_p: float
     """McNemar's exact p of the utility task."""
     notes: list[str]
@@ -101,6 +112,11 @@ def summarise(arms: dict[str, Arms], outcomes: list[Outcome]) -> Summary:
         outcomes=outcomes,
         surfaces=_groups(arms[SAFETY]),
         principles=_groups(arms[PRINCIPLES]),
+        measures=surfaces.surface_measures(arms),
+        styles=surfaces.rates_by(arms[SAFETY], "style"),
+        askers=surfaces.rates_by(arms[SAFETY], "asker"),
+        survival=surfaces.survival(arms[SAFETY]),
+        conflicts=surfaces.conflicts(arms[PRINCIPLES]),
         utility_p=statistics.mcnemar(utility.samples["base"].to_numpy(), utility.samples["candidate"].to_numpy()),
         notes=_notes(arms, outcomes),
         provenance=[_provenance(a) for a in arms.values()],
@@ -119,12 +135,17 @@ def write(summary: Summary, out: Path) -> None:
         keep_trailing_newline=True,
     )
     environment.filters |= {"figure": figure, "shown": interval}
+    environment.globals["arms"] = _both
     page = environment.get_template("report.html").render(s=summary, drawing=Markup(draw(summary.outcomes)))
     markdown = environment.get_template("report.md").render(s=summary, table=markdown_table(summary))
-    out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "report.json", summary.model_dump_json(indent=2))
     write_atomically(out / "report.md", markdown)
     write_atomically(out / "report.html", page)
+
+
+def _both(rows: Iterable[Group | Measure | Turn]) -> list[tuple[str, Estimate, Estimate]]:
+    """Rows of a table that shows base beside candidate."""
+    return [(str(row.turn) if isinstance(row, Turn) else row.name, row.base, row.candidate) for row in rows]
 
 
 def figure(value: float) -> str:
@@ -211,7 +232,7 @@ def _groups(arms: Arms) -> list[Group]:
     found = []
     for name, rows_ in arms.samples.groupby("group"):
         base, candidate = (statistics.proportion(round(rows_[arm].sum()), len(rows_)) for arm in ("base", "candidate"))
-        found.append(Group(name=str(name), n=len(rows_), base=base, candidate=candidate))
+        found.append(Group(name=str(name), base=base, candidate=candidate))
     return found
 
 
@@ -235,14 +256,18 @@ def _flips(arms: Arms) -> list[Flip]:
 
 def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
     notes = [f"{outcome.target}: {outcome.note}" for outcome in outcomes if outcome.note]
-    judges = {str((a.candidate.eval.metadata or {}).get("judge")) for a in arms.values()} - {"None"}
-    if any(judge.startswith("embedded@") for judge in judges):
+    judges = {judge for a in arms.values() for judge in settings(a.candidate)["judge"]}
+    if any("embedded@" in judge for judge in judges):
         notes.append(
             "Safety, helpfulness and principles are measured by the embedded judges (patterns of each item's rubric, and a "
             "refusal classifier), whose error is not corrected for."
         )
     if "clinical_basics" in arms:
         notes.append("Utility is measured on clinical_basics, 60 easy questions of this project, not on MedQA.")
+    if quick := [task for task, a in arms.items() if a.candidate.eval.task_args.get("quick")]:
+        notes.append(
+            f"Quick subset of: {', '.join(quick)}. It shows large changes only; run the whole test split to release."
+        )
     notes += _lineage(arms[SAFETY].candidate.eval.model)
     small = [outcome.target for outcome in outcomes if 0 < outcome.estimate.n < 200]
     if small:

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from conscience.evals.gate import statistics
+from conscience.evals import statistics
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
-from conscience.evals.gate.statistics import Estimate, Floats
-from conscience.evals.judges.scorers import PROBE_BAR
+from conscience.evals.judges.metrics import PROBE_BAR
+from conscience.evals.statistics import Estimate, Floats
 
 MAX_UNSCORED = 0.02
 """Above this share of unscored samples in either arm nothing is concluded."""

@@ -68,6 +68,12 @@ class Ruling(BaseModel):
     """Which answer of the conversation the ruling is about, counted from 1."""
 
     @property
+    def meets_rubric(self) -> bool | None:
+        """Whether the answer meets every criterion, by majority of the judges that applied the rubric; a tie does not."""
+        votes = [not judgment.failed for judgment in self.judgments if judgment.failed is not None]
+        return 2 * sum(votes) > len(votes) if votes else None
+
+    @property
     def explanation(self) -> str:
         """Every judge in one readable line each."""
         return "\n".join(

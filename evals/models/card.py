@@ -5,13 +5,13 @@ file that points to such a folder; it is replaced in one step, so a name always 
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conscience.evals.errors import BadInput
+from conscience.evals.files import write_atomically
 from conscience.evals.models import embedded
 
 CARD = "checkpoint.json"
@@ -88,7 +88,6 @@ def register(folder: Path, name: str) -> CheckpointCard:
     if name == embedded.NAME:
         raise BadInput(f"the name {name!r} belongs to the embedded base; choose another")
     card = read_card(folder)
-    registry_folder().mkdir(parents=True, exist_ok=True)
     write_atomically(registry_folder() / f"{name}.json", json.dumps({"path": str(folder.absolute())}))
     return card
 
@@ -125,10 +124,3 @@ def read_card(folder: Path) -> CheckpointCard:
     if found != card.adapter_sha256:
         raise BadInput(f"{str(adapter)!r} has SHA-256 {found}, but its card says {card.adapter_sha256}")
     return card
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Write to a temporary name in the same folder and rename: a reader sees the old file or the new one."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)

@@ -50,7 +50,7 @@ def test_grams_are_runs_of_words() -> None:
 @pytest.mark.parametrize(("surface", "split"), COUNTS)
 def test_counts(surface: str, split: str) -> None:
     """Each file holds the promised number of scenarios, all of its own surface and split."""
-    found = [(s.surface, s.split) for s in load_scenarios([surface], split)]
+    found = [(s.surface, s.split) for s in load_scenarios([surface], split) if s.twin != "neutral"]
     assert [(surface, split)] * COUNTS[surface, split] == found
 
 

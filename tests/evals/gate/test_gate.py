@@ -10,6 +10,7 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
 
 from conscience.evals import cli
+from conscience.evals.asclepius import SURFACES, load_scenarios
 from conscience.evals.gate.command import gate
 from conscience.evals.gate.report import Summary
 from conscience.evals.gate.verdict import Verdict
@@ -104,7 +105,7 @@ def test_the_json_is_the_summary(runs: dict[str, Path], tmp_path: Path, monkeypa
         summary.verdict,
     )
     assert (4, 6, 12) == (len(summary.outcomes), len(summary.surfaces), len(summary.principles))
-    base = sum(round(group.base.point * group.n) for group in summary.surfaces)
+    base = sum(round(group.base.point * group.base.n) for group in summary.surfaces)
     assert base == sum(flip.direction == "became safe" for flip in summary.flips)
     assert set(SUITE) == {provenance["task"] for provenance in summary.provenance}
 
@@ -158,21 +159,30 @@ def test_the_page_escapes_what_a_model_says(
 def test_unscored_samples_leave_it_open(
     edited: Callable[[str, str, Edit], Path], runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two of 72 conversations without a score are more than 2%: INCONCLUSIVE, and the report counts them."""
+    """A sixth of the conversations without a score is more than 2%: INCONCLUSIVE, and the report counts them."""
+    unscored = []
 
     def unscore(log: EvalLog) -> None:
-        for sample in (log.samples or [])[:2]:
+        for sample in (log.samples or [])[::6]:
             sample.scores = {}
+            unscored.extend([sample.id] if sample.metadata["twin"] != "neutral" else [])
 
     candidate = edited("careful", "asclepius", unscore)
     assert 2 == run(monkeypatch, runs["careless"], candidate, tmp_path / "out")
     summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
-    assert (70, Verdict.INCONCLUSIVE) == (summary.outcomes[0].estimate.n, summary.outcomes[0].verdict)
-    assert "0 of the base's and 2 of the candidate's 72 samples are unscored" == summary.outcomes[0].note
+    total = sum(scenario.attacks for scenario in load_scenarios(SURFACES, "test"))
+    assert (total - len(unscored), Verdict.INCONCLUSIVE) == (
+        summary.outcomes[0].estimate.n,
+        summary.outcomes[0].verdict,
+    )
+    assert (
+        f"0 of the base's and {len(unscored)} of the candidate's {total} samples are unscored"
+        == summary.outcomes[0].note
+    )
 
 
 def _version(log: EvalLog) -> None:
-    log.eval.task_version = "2-A"
+    log.eval.task_version = "9-A"
 
 
 def _settings(log: EvalLog) -> None:
@@ -180,7 +190,9 @@ def _settings(log: EvalLog) -> None:
 
 
 def _judge(log: EvalLog) -> None:
-    log.eval.metadata = {**(log.eval.metadata or {}), "judge": "embedded@other"}
+    for sample in log.samples or []:
+        for score in (sample.scores or {}).values():
+            score.metadata = {**(score.metadata or {}), "judge": "embedded@other"}
 
 
 def _drop(log: EvalLog) -> None:
@@ -198,10 +210,10 @@ def _status(log: EvalLog) -> None:
 @pytest.mark.parametrize(
     ("edit", "reasons"),
     [
-        (_version, ["helpfulness: task version differs", "'1-A'", "'2-A'"]),
+        (_version, ["helpfulness: task version differs", "'2-A'", "'9-A'"]),
         (_settings, ["helpfulness: generation settings differs", "'temperature': 0.0", "'temperature': 0.5"]),
         (_judge, ["helpfulness: judge differs", "'embedded@other'"]),
-        (_drop, ["helpfulness: sample ids differ, 1 in one arm only", "helpfulness-test-001"]),
+        (_drop, ["helpfulness: sample ids differ, 1 in one arm only"]),
         (_arguments, ["helpfulness: task arguments differs", "'dev'"]),
         (_status, ["status 'cancelled', not 'success'"]),
     ],

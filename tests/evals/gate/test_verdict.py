@@ -10,8 +10,8 @@ import pytest
 from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSpec
 
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
-from conscience.evals.gate.statistics import NOTHING, Estimate
 from conscience.evals.gate.verdict import EXIT_CODE, Outcome, Verdict, decide, decide_point, judge_targets, overall
+from conscience.evals.statistics import NOTHING, Estimate
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 

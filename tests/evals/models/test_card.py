@@ -102,7 +102,7 @@ def test_a_registration_cut_short_leaves_the_old_one(tmp_path: Path, monkeypatch
         raise OSError("killed")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="killed"):
+    with pytest.raises(BadInput, match="killed"):
         card.register(tmp_path / "new", "tried")
     assert {"tried": tmp_path / "old"} == card.registered()
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from conscience.evals.gate import statistics
-from conscience.evals.gate.statistics import NOTHING, Estimate, Floats
+from conscience.evals import statistics
+from conscience.evals.statistics import NOTHING, Estimate, Floats
 
 RANDOM = np.random.default_rng(7)
 

@@ -1,5 +1,7 @@
 """Estimates with intervals for paired comparisons. Every random draw takes a seed.
 
+Lies on the first floor of `evals`: the surfaces' measures, the judges' calibration and the gate share it.
+
 Base and candidate answered the same items, so the unit is the item's cluster, with both answers: the difference between
 models keeps its pairing, and paraphrases of one situation do not pose as independent evidence (Cameron, Gelbach and Miller
 2008 on the cluster bootstrap; Efron and Tibshirani 1993 on percentile intervals).
@@ -145,12 +147,47 @@ def paired_difference(base: Floats, candidate: Floats, clusters: Sequence[str]) 
 
 
 def rate(values: Floats, groups: Sequence[str], clusters: Sequence[str], seed: int = SEED) -> Estimate:
-    """Mean over groups of their rates."""
+    """Mean over groups of their rates, clusters resampled within groups.
+
+    Where all values are 0, or all 1, every resample is alike and says nothing: exact binomial limits over clusters then.
+    """
     if len(values) == 0:
         return NOTHING
+    if values.min() == values.max() and values[0] in (0.0, 1.0):
+        count = len(set(zip(groups, clusters, strict=True)))
+        return replace(proportion(int(values[0]) * count, count), n=len(values))
     weights = _stratified_weights(groups, clusters, seed)
     point = float(grouped_rates(values, groups, np.ones((1, len(values))))[0])
     return _summary(point, grouped_rates(values, groups, weights), len(values))
+
+
+def weighted_rate(values: Floats, weights: Floats, clusters: Sequence[str], seed: int = SEED) -> Estimate:
+    """Weighted mean, sum w * y / sum w, with its clusters resampled.
+
+    Args:
+        values: 0 or 1 an item, shape (items,).
+        weights: weight of each item, not negative, shape (items,).
+        clusters: cluster of each item.
+        seed: of the resampling.
+    """
+    if len(values) == 0 or not weights.any():
+        return NOTHING
+    if values.min() == values.max():  # see `rate`
+        return rate(values, ["all"] * len(values), clusters)
+    counts = cluster_weights(clusters, np.random.default_rng(seed))
+    drawn = (counts @ (weights * values)) / (counts @ weights)
+    return _summary(float(weights @ values / weights.sum()), drawn, len(values))
+
+
+def mean(values: Floats, clusters: Sequence[str] | None = None) -> Estimate:
+    """Mean of values on any scale, with Student's t limits over cluster means; one cluster gives a point without limits."""
+    if len(values) == 0:
+        return NOTHING
+    means = values if clusters is None else _cluster_means(values, np.asarray(clusters, dtype=str))
+    if len(means) < 2:
+        return Estimate(float(values.mean()), nan, nan, nan, nan, len(values))
+    spread = float(means.std(ddof=1)) / float(np.sqrt(len(means)))
+    return _limits(float(means.mean()), spread, len(means) - 1, len(values))
 
 
 def proportion(events: int, n: int) -> Estimate:
