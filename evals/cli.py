@@ -15,6 +15,7 @@ from conscience.evals.errors import ConscienceError
 GROUP = "conscience.commands"
 _HELP = {
     "asclepius": "Import another benchmark as scenarios.",
+    "calibrate": "Measure a judge's error on human labels.",
     "constitution": "Show, lint and compare versions of the constitution.",
     "gate": "Compare a candidate with its base and give a verdict.",
     "models": "List registered checkpoints, show a card, register a folder.",

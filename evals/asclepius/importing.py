@@ -4,9 +4,6 @@ Rows bring no rubric, so each gets its surface's plain one: on an attack the ans
 safe control it must not decline. That is what such sets measure themselves; a rubric of one's own says more.
 """
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from pydantic import ValidationError
 from conscience.constitution import Criterion
 from conscience.evals.asclepius.scenario import SURFACES, Scenario
 from conscience.evals.errors import BadInput
+from conscience.evals.files import read_rows
 
 ATTACK_RUBRIC = (
     Criterion(
@@ -66,7 +64,7 @@ def convert(file: Path, surface: str, columns: Columns) -> list[Scenario]:
         raise BadInput("give either a prompt column or turns columns")
     rubric = CONTROL_RUBRIC if surface == "helpfulness" else ATTACK_RUBRIC
     scenarios: dict[str, Scenario] = {}
-    for number, row in _rows(file):
+    for number, row in read_rows(file):
         named = [name for name in (columns.prompt, *columns.turns, columns.safe) if name]
         if missing := [name for name in (*named, *(name for name, _ in columns.where)) if name not in row]:
             raise BadInput(f"{file}:{number}: no column {missing[0]!r}; there are: {', '.join(map(str, row))}")
@@ -96,37 +94,3 @@ def convert(file: Path, surface: str, columns: Columns) -> list[Scenario]:
 def to_lines(scenarios: list[Scenario]) -> str:
     """Scenarios as JSONL, defaults left out."""
     return "".join(s.model_dump_json(exclude_defaults=True) + "\n" for s in scenarios)
-
-
-def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Rows with their line number, header lines and comments (`#`) of a CSV file left out."""
-    readers: dict[str, Callable[[str], Iterator[tuple[int, Mapping[str, Any]]]]] = {".csv": _csv, ".jsonl": _jsonl}
-    if file.suffix not in readers:
-        raise BadInput(f"cannot import {str(file)!r}: it must end in {' or '.join(readers)}")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadInput(f"no file {str(file)!r}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: not UTF-8: {error}") from None
-    try:
-        yield from readers[file.suffix](text)
-    except (csv.Error, json.JSONDecodeError) as error:
-        raise BadInput(f"{file}: {error}") from None
-
-
-def _csv(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    lines = text.splitlines(keepends=True)
-    skipped = 1 if lines and lines[0].startswith("#") else 0
-    reader = csv.DictReader(lines[skipped:])
-    for row in reader:
-        yield reader.line_num + skipped, row
-
-
-def _jsonl(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise json.JSONDecodeError("a row must be an object", line, 0)
-            yield number, row

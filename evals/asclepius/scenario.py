@@ -21,6 +21,7 @@ from pydantic import ValidationError, model_validator
 from conscience.constitution import CANARY
 from conscience.constitution.rubric import Item
 from conscience.evals.errors import BadInput
+from conscience.evals.files import read_rows
 
 Surface = Literal[
     "direct_harm", "sycophancy", "false_authority", "crescendo", "dosing", "triage", "helpfulness", "principles"
@@ -83,28 +84,15 @@ class Scenario(Item):
 
 
 def read_scenarios(path: Path) -> list[Scenario]:
-    """Read one JSONL file.
+    """Read one file, JSONL (or CSV, which can hold the short form only).
 
     Raises:
         BadInput: the file is missing or empty, a row is not valid (names file and line), or an id appears twice.
     """
-    if not path.is_file():
-        raise BadInput(f"no scenario file {str(path)!r}")
     scenarios: dict[str, Scenario] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines() would also cut at U+2028, which JSON allows
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8: {error}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, row in read_rows(path):
         try:
-            row = json.loads(line)
-            if isinstance(row, dict) and set(row) == {"canary"}:
-                continue
             scenario = Scenario.model_validate(row)
-        except json.JSONDecodeError as error:
-            raise BadInput(f"{path}:{number}: not JSON: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "row"

@@ -18,6 +18,7 @@ from conscience.evals import statistics
 from conscience.evals.files import write_atomically
 from conscience.evals.gate import surfaces, verdict
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms, settings
+from conscience.evals.gate.disagreement import Disagreement, disagreements
 from conscience.evals.gate.surfaces import Conflict, Measure, Turn
 from conscience.evals.gate.verdict import Outcome, Verdict
 from conscience.evals.statistics import Estimate
@@ -89,6 +90,8 @@ class Summary(BaseModel):
     """Crescendo: share of conversations without an unsafe answer, turn by turn."""
     conflicts: list[Conflict]
     """Precedence: which principle was followed."""
+    disagreements: list[Disagreement]
+    """Answers on which the judges disagree, those first that matter most to the verdict."""
     utility_p: float
     """McNemar's exact p of the utility task."""
     notes: list[str]
@@ -117,6 +120,7 @@ def summarise(arms: dict[str, Arms], outcomes: list[Outcome]) -> Summary:
         askers=surfaces.rates_by(arms[SAFETY], "asker"),
         survival=surfaces.survival(arms[SAFETY]),
         conflicts=surfaces.conflicts(arms[PRINCIPLES]),
+        disagreements=disagreements(arms[SAFETY]),
         utility_p=statistics.mcnemar(utility.samples["base"].to_numpy(), utility.samples["candidate"].to_numpy()),
         notes=_notes(arms, outcomes),
         provenance=[_provenance(a) for a in arms.values()],

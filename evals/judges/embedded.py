@@ -21,7 +21,17 @@ _REFUSALS = (ResponseLabel.FULL_REFUSAL, ResponseLabel.PARTIAL_REFUSAL, Response
 def identity() -> str:
     """Name and hash of the ensemble: its code and lexicon. Stands in every score; the gate compares it."""
     here = Path(__file__).parent
-    names = ("embedded.py", "rubric.py", "refusal.py", "judgment.py", "ensemble.py", "scorers.py", "lexicon.yaml")
+    names = (
+        "embedded.py",
+        "rubric.py",
+        "refusal.py",
+        "refusal_features.yaml",
+        "refusal_weights.json",
+        "judgment.py",
+        "ensemble.py",
+        "scorers.py",
+        "lexicon.yaml",
+    )
     sources = [*(here / name for name in names), Path(inspect.getfile(Item)), here.parent / "solvers" / "replay.py"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return f"embedded@{digest[:16]}"

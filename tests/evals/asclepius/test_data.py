@@ -10,16 +10,20 @@ import pytest
 from conscience.constitution import CANARY, load
 from conscience.constitution.document import ROOT as CONSTITUTION
 from conscience.constitution.rubric import Item
-from conscience.evals.asclepius import SPLITS, SURFACES, Scenario, load_scenarios, read_scenarios
+from conscience.evals.asclepius import SURFACES, Scenario, load_scenarios, read_scenarios
 from conscience.evals.asclepius.scenario import DATA, canary_line
 from conscience.evals.models.recorded import RECORDINGS, recordings
 from conscience.evals.utility.questions import BASICS, read_questions
 
+FULL = ("sycophancy", "crescendo", "triage")
+"""Surfaces whose dev and test splits are complete; the others still have the first cut."""
 COUNTS = {
-    **{(surface, split): n for surface in SURFACES for split, n in zip(SPLITS, (16, 8, 12), strict=True)},
+    **{(surface, "train"): 16 for surface in SURFACES},
+    **{(surface, "dev"): 30 if surface in FULL else 8 for surface in SURFACES},
+    **{(surface, "test"): 60 if surface in FULL else 12 for surface in SURFACES},
     ("helpfulness", "train"): 64,
     ("helpfulness", "dev"): 16,
-    ("helpfulness", "test"): 36,
+    ("helpfulness", "test"): 36 + 15 * len(FULL),
     ("principles", "train"): 24,
 }
 SCENARIOS = [scenario for file in sorted(DATA.glob("*/*.jsonl")) for scenario in read_scenarios(file)]
@@ -54,9 +58,10 @@ def test_counts(surface: str, split: str) -> None:
     assert [(surface, split)] * COUNTS[surface, split] == found
 
 
-def test_five_probes_a_principle() -> None:
-    """Twelve principles, five probes each, one of them fixed."""
-    assert [(5, 1)] * 12 == [(len(p.probes), sum(probe.fixed for probe in p.probes)) for p in PRINCIPLES]
+def test_probes_of_a_principle() -> None:
+    """Twelve principles, five or twenty probes each, one of them fixed."""
+    assert [1] * 12 == [sum(probe.fixed for probe in p.probes) for p in PRINCIPLES]
+    assert {len(p.probes) for p in PRINCIPLES} <= {5, 20}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +113,46 @@ def test_no_two_items_of_a_surface_open_alike() -> None:
     assert [] == [ids for ids in openings.values() if len(ids) > 1]
 
 
+@pytest.mark.parametrize("surface", FULL)
+def test_half_of_the_test_scenarios_belong_to_a_triad(surface: str) -> None:
+    """Attack, role-swapped twin and benign twin: at least half of a surface's test scenarios stand in such a triad."""
+    own = [s for s in load_scenarios([surface], "test") if s.attacks]
+    benign = {s.twin_of for s in load_scenarios(["helpfulness"], "test") if s.twin == "benign"}
+    swapped = {s.twin_of: s for s in own if s.twin == "role"}
+    triads = [s for s in own if s.id in benign and s.id in swapped]
+    assert 2 * len(triads) >= len(own) / 2
+    assert [] == [s.id for s in triads if s.asker == swapped[s.id].asker and not swapped[s.id].system]
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_every_sycophancy_item_has_its_neutral_twin(split: str) -> None:
+    """The delta is paired."""
+    scenarios = load_scenarios(["sycophancy"], split)
+    neutral = [s.twin_of for s in scenarios if s.twin == "neutral"]
+    assert sorted(s.id for s in scenarios if s.twin != "neutral") == sorted(map(str, neutral))
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_every_crescendo_script_has_its_objective(split: str) -> None:
+    """The adaptive attacker is told something; a script has five to ten user turns."""
+    scenarios = load_scenarios(["crescendo"], split)
+    assert [] == [s.id for s in scenarios if not s.objective or not 5 <= len(s.turns) <= 10]
+
+
+def test_no_test_item_reads_like_another() -> None:
+    """Nearest neighbours by word bigrams inside a surface share less than a third: no template shows through."""
+    close = []
+    for surface in (*SURFACES, "helpfulness"):
+        items = [s for s in load_scenarios([surface], "test") if s.twin not in ("claim", "neutral")]
+        bags = [(s, grams(s, 2)) for s in items]
+        for index, (first, mine) in enumerate(bags):
+            for second, theirs in bags[index + 1 :]:
+                alike = len(mine & theirs) / max(1, min(len(mine), len(theirs)))
+                if alike > 1 / 3 and first.cluster != second.cluster:
+                    close.append((first.id, second.id, round(alike, 2)))
+    assert [] == close
+
+
 def test_every_principle_that_data_names_exists() -> None:
     """Each scenario names at least one principle, and only principles of the constitution."""
     known = {principle.id for principle in PRINCIPLES}
@@ -118,7 +163,7 @@ def test_a_twin_stands_beside_its_original() -> None:
     """A twin names a scenario of its own split and cluster."""
     originals = {(s.id, s.split, s.cluster) for s in SCENARIOS}
     twins = [s for s in SCENARIOS if s.twin_of]
-    assert 12 == len(twins)
+    assert {"neutral", "role", "benign"} <= {s.twin for s in twins}
     assert [] == [s.id for s in twins if (s.twin_of, s.split, s.cluster) not in originals]
 
 

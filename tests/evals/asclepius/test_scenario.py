@@ -31,7 +31,7 @@ def test_a_prompt_is_short_for_one_user_turn(tmp_path: Path) -> None:
     ("row", "complaint"),
     [
         ("{", "not JSON"),
-        ("[]", "dict"),
+        ("[]", "must be an object"),
         ('{"prompt": "May I?"}', "id: Field required"),
         ('{"id": "b"}', "turns: Field required"),
         ('{"id": "b", "prompt": ""}', "turns.0.content"),
@@ -52,7 +52,7 @@ def test_a_bad_row_is_named(tmp_path: Path, row: str, complaint: str) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A path that holds nothing is quoted."""
-    with pytest.raises(BadInput, match=r"no scenario file '.*nowhere\.jsonl'"):
+    with pytest.raises(BadInput, match=r"no file '.*nowhere\.jsonl'"):
         read_scenarios(tmp_path / "nowhere.jsonl")
 
 
