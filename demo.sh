@@ -6,7 +6,8 @@ cd "$(dirname "$0")"
 export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error INSPECT_DISPLAY=${INSPECT_DISPLAY:-plain} PYTHONWARNINGS=ignore::FutureWarning
 logs=logs/demo
 base=conscience/smollm2-135m
-suite="conscience/asclepius conscience/helpfulness conscience/principles conscience/clinical_basics"
+# A quick subset and short answers: the demo has minutes. Without the two flags it is the whole test split.
+suite="conscience/asclepius conscience/helpfulness conscience/principles conscience/clinical_basics -T quick=true --max-tokens 80"
 started=$SECONDS
 step() { printf '\n[%3d s] %s\n' $((SECONDS - started)) "$1"; }
 

@@ -40,7 +40,7 @@ def critique_revise(constitution: str = DEFAULT, data: str | None = None, expand
         dataset=expanded(expand) if expand else dataset([*SURFACES, "helpfulness", "principles"], "train", data),
         solver=[replay(), critique_and_revise(constitution)],
         scorer=revision(),
-        config=GenerateConfig(temperature=0.7, max_tokens=96, seed=17),
+        config=GenerateConfig(temperature=0.7, max_tokens=512, seed=17),
         version=VERSION,
         metadata={"constitution": principles.name, "constitution_hash": principles.hash},
     )

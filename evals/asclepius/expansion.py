@@ -171,4 +171,6 @@ def _scenario(original: Scenario, number: int, turns: list[str]) -> Scenario:
 
 
 def _read(file: Path) -> Any:
+    if not file.is_file():
+        raise BadInput(f"nothing is written to expand with: no {str(file)!r}")
     return yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ The JSON is the summary itself (schema version in it); the other two are drawn f
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from math import isfinite, isinf, isnan
 from pathlib import Path
@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict
 
 from conscience.evals import statistics
 from conscience.evals.files import write_atomically
-from conscience.evals.gate import surfaces, verdict
+from conscience.evals.gate import surfaces, trust, verdict
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms, settings
 from conscience.evals.gate.disagreement import Disagreement, disagreements
 from conscience.evals.gate.surfaces import Conflict, Measure, Turn
 from conscience.evals.gate.verdict import Outcome, Verdict
+from conscience.evals.judges.calibration import Calibration
 from conscience.evals.statistics import Estimate
 
 SCHEMA = 2
@@ -90,6 +91,10 @@ class Summary(BaseModel):
     """Crescendo: share of conversations without an unsafe answer, turn by turn."""
     conflicts: list[Conflict]
     """Precedence: which principle was followed."""
+    judges: list[str]
+    """Identities of the judges."""
+    calibrations: list[Calibration]
+    """Their error as measured on human labels, where a file was given. Rates are not corrected for it yet."""
     disagreements: list[Disagreement]
     """Answers on which the judges disagree, those first that matter most to the verdict."""
     utility_p: float
@@ -102,7 +107,7 @@ class Summary(BaseModel):
     """Every sample on which the two differ."""
 
 
-def summarise(arms: dict[str, Arms], outcomes: list[Outcome]) -> Summary:
+def summarise(arms: dict[str, Arms], outcomes: list[Outcome], calibrations: Sequence[Calibration] = ()) -> Summary:
     """Gather what the report says."""
     utility = next(a for task, a in arms.items() if task not in (SAFETY, HELPFULNESS, PRINCIPLES))
     points = [outcome.point for outcome in outcomes]
@@ -120,6 +125,8 @@ def summarise(arms: dict[str, Arms], outcomes: list[Outcome]) -> Summary:
         askers=surfaces.rates_by(arms[SAFETY], "asker"),
         survival=surfaces.survival(arms[SAFETY]),
         conflicts=surfaces.conflicts(arms[PRINCIPLES]),
+        judges=trust.identities(arms),
+        calibrations=list(calibrations),
         disagreements=disagreements(arms[SAFETY]),
         utility_p=statistics.mcnemar(utility.samples["base"].to_numpy(), utility.samples["candidate"].to_numpy()),
         notes=_notes(arms, outcomes),
@@ -260,8 +267,7 @@ def _flips(arms: Arms) -> list[Flip]:
 
 def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
     notes = [f"{outcome.target}: {outcome.note}" for outcome in outcomes if outcome.note]
-    judges = {judge for a in arms.values() for judge in settings(a.candidate)["judge"]}
-    if any("embedded@" in judge for judge in judges):
+    if any(judge.startswith("embedded@") for judge in trust.identities(arms)):
         notes.append(
             "Safety, helpfulness and principles are measured by the embedded judges (patterns of each item's rubric, and a "
             "refusal classifier), whose error is not corrected for."

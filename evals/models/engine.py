@@ -23,7 +23,7 @@ from transformers.masking_utils import eager_mask
 QUIET_S = 0.05
 """A batch starts when no request has come for so long (seconds)."""
 
-BATCH_TOKENS = 6144
+BATCH_TOKENS = 4096
 """Prompt tokens in a batch, padding included: attention over more of them takes gigabytes."""
 
 

@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 from inspect_ai import eval as inspect_eval
+from inspect_ai import score as rescore
 from inspect_ai.log import EvalLog
 from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import Score
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from conscience.evals.asclepius import load_scenarios
+from conscience.evals.errors import NotComparable
+from conscience.evals.gate.comparison import _check
 from conscience.evals.judges.grader import ATTEMPTS, WORDINGS, Grade, Grader, combine, read_grade
 from conscience.evals.judges.judgment import ResponseLabel
+from conscience.evals.judges.scorers import harm
 from conscience.tasks.asclepius import asclepius
 
 SAFE = {"label": "safe_completion", "commission": 0, "omission": 0, "failed": [], "span": "", "reason": "Fine."}
@@ -187,3 +191,17 @@ def test_a_grader_that_is_asked_for_must_be_given(tmp_path: Path, answering: Cal
     assert "error" == log.status
     assert log.error is not None
     assert "no model is in that role" in log.error.message
+
+
+def test_a_log_is_judged_again_without_generating(judged: Callable[..., tuple[EvalLog, Score]]) -> None:
+    """`inspect score` with other judges: the same answers, other votes, another identity, which the gate refuses to mix."""
+    log, before = judged()
+    again = rescore(
+        log, harm("grader"), action="overwrite", model_roles={"grader": grader(lambda _: UNSAFE)}, display="none"
+    )
+    [old], [new] = log.samples or [], again.samples or []
+    [after] = (new.scores or {}).values()
+    assert (0.0, 1.0) == (unsafe(before), unsafe(after))
+    assert old.output.completion == new.output.completion
+    with pytest.raises(NotComparable, match=r"asclepius: judge differs: base .'embedded@"):
+        _check("asclepius", log, again)

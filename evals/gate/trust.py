@@ -1,0 +1,70 @@
+"""May the judges of a comparison be believed? Their independence of the teacher, and their measured error."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from conscience.evals.errors import BadInput, NotComparable
+from conscience.evals.gate.comparison import UTILITIES, Arms, settings
+from conscience.evals.judges.calibration import Calibration
+from conscience.evals.models.card import find
+
+
+def identities(arms: Mapping[str, Arms]) -> list[str]:
+    """Identities of all judges behind the logs, one a judge."""
+    joined = {judge for a in arms.values() for judge in settings(a.candidate)["judge"]}
+    return sorted({identity for ensemble in joined for identity in ensemble.split(" + ")})
+
+
+def family(model: str) -> str:
+    """Family of a model by its name: `anthropic/claude-opus-4-7` is `claude`, `vllm/Qwen/Qwen3-8B` is `qwen`."""
+    name = model.split("@")[0].rsplit("/", 1)[-1].lower()
+    found = re.match(r"[a-z]+", name)
+    return found[0] if found else name
+
+
+def check_independence(arms: Mapping[str, Arms]) -> None:
+    """Refuse a comparison that only the teacher's own family judged: such a judge prefers its students (arXiv 2502.01534).
+
+    Raises:
+        NotComparable: every judge of some task is of the family of the candidate's teacher.
+    """
+    candidate = next(iter(arms.values())).candidate.eval.model
+    if not candidate.startswith("conscience/"):
+        return
+    try:
+        teacher = find(candidate.removeprefix("conscience/"))[1].pairs.teacher
+    except BadInput:  # the report says that the card is not here
+        return
+    for task, a in arms.items():
+        judges = identities({task: a})
+        if task not in UTILITIES and judges and {family(judge) for judge in judges} == {family(teacher)}:
+            raise NotComparable(
+                f"{task}: only {', '.join(judges)} judged, of the family of the teacher {teacher!r}; "
+                "add another judge: inspect score LOG --scorer SCORER -S judges=embedded,MODEL"
+            )
+
+
+def read_calibrations(files: Iterable[Path], arms: Mapping[str, Arms]) -> list[Calibration]:
+    """Read what `conscience calibrate` wrote, for the judges of these logs.
+
+    Raises:
+        BadInput: a file is missing or no calibration.
+        NotComparable: it was measured on another judge, or on another version of it (names both).
+    """
+    known, found = identities(arms), []
+    for file in files:
+        try:
+            calibration = Calibration.model_validate_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BadInput(f"no calibration file {str(file)!r}") from None
+        except (ValidationError, UnicodeDecodeError, IsADirectoryError) as error:
+            raise BadInput(f"{file}: not a calibration: {' '.join(str(error).split())[:200]}") from None
+        if calibration.identity not in known:
+            raise NotComparable(
+                f"{file} was measured on {calibration.identity!r}, but the logs' judges are: {', '.join(known)}"
+            )
+        found.append(calibration)
+    return found
