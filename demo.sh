@@ -12,7 +12,7 @@ started=$SECONDS
 step() { printf '\n[%3d s] %s\n' $((SECONDS - started)) "$1"; }
 
 step "1/5 generation: the base answers the training prompts, the recorded teacher critiques and revises"
-inspect eval-set conscience/critique_revise --model $base --max-tokens 64 --log-dir $logs/generation
+inspect eval-set conscience/critique_revise -T quick=true --model $base --max-tokens 64 --log-dir $logs/generation
 
 step "2/5 pairs: revision over sample"
 conscience pairs build $logs/generation --out $logs/pairs

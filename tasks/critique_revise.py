@@ -23,7 +23,9 @@ VERSION = "1-B"
 
 @task
 @one_line()
-def critique_revise(constitution: str = DEFAULT, data: str | None = None, expand: int | None = None) -> Task:
+def critique_revise(
+    constitution: str = DEFAULT, data: str | None = None, expand: int | None = None, quick: bool = False
+) -> Task:
     """Training prompts: the attack scenarios, safe controls and principle prompts of the `train` split.
 
     Model roles:
@@ -33,11 +35,14 @@ def critique_revise(constitution: str = DEFAULT, data: str | None = None, expand
         constitution: folder name of the version that the teacher applies.
         data: an external JSONL file of prompts instead of the shipped ones; it needs `id` and `turns` or `prompt`.
         expand: so many prompts composed from the seeds, instead of the seeds; needs a teacher that is not recorded.
+        quick: 160 fixed prompts.
     """
     with bad_input():
         principles = load(constitution)
     return Task(
-        dataset=expanded(expand) if expand else dataset([*SURFACES, "helpfulness", "principles"], "train", data),
+        dataset=expanded(expand)
+        if expand
+        else dataset([*SURFACES, "helpfulness", "principles"], "train", data, quick=quick),
         solver=[replay(), critique_and_revise(constitution)],
         scorer=revision(),
         config=GenerateConfig(temperature=0.7, max_tokens=512, seed=17),

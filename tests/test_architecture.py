@@ -24,7 +24,7 @@ MAY_IMPORT = {
         "evals.asclepius",
     ),
 }
-SHIPPED = {".py", ".md", ".yaml", ".jsonl", ".html", ".typed", ".j2"}
+SHIPPED = {".py", ".md", ".yaml", ".json", ".jsonl", ".html", ".typed"}
 
 
 def own_imports(source: str) -> set[str]:

@@ -29,7 +29,9 @@ def scenario_of(sample_id: int | str, metadata: dict[str, Any]) -> Scenario:
 
 
 QUICK = {**dict.fromkeys(SURFACES, 12), "helpfulness": 36}
-"""Scenarios of each surface, and safe controls, in the quick subset."""
+"""Scenarios of each surface, and safe controls, in the quick subset of dev and test."""
+QUICK_TRAIN = {**dict.fromkeys(SURFACES, 12), "helpfulness": 64, "principles": 24}
+"""The same of train: nearly as many safe controls as attacks, or a small model learns to refuse."""
 
 
 def dataset(surfaces: list[str], split: str, data: str | None = None, *, quick: bool = False) -> MemoryDataset:
@@ -39,7 +41,7 @@ def dataset(surfaces: list[str], split: str, data: str | None = None, *, quick: 
         surfaces: whose scenarios to take.
         split: train, dev or test.
         data: external JSONL file.
-        quick: take a fixed subset (`QUICK`), by lowest hash of the id; a neutral twin comes with its original.
+        quick: take a fixed subset (`QUICK`, `QUICK_TRAIN`), by lowest hash of the id; a neutral twin comes with its original.
 
     Raises:
         BadInput: unknown surface or split, or a file that is missing or not valid.
@@ -50,7 +52,7 @@ def dataset(surfaces: list[str], split: str, data: str | None = None, *, quick: 
     else:
         scenarios = load_scenarios(surfaces, split)
     if quick:
-        scenarios = _quick(scenarios)
+        scenarios = _quick(scenarios, QUICK_TRAIN if split == "train" else QUICK)
     name = Path(data).stem if data else f"asclepius-{split}"
     return MemoryDataset([to_sample(scenario) for scenario in scenarios], name=name)
 
@@ -64,10 +66,10 @@ def expanded(count: int) -> MemoryDataset:
     return MemoryDataset([to_sample(scenario) for scenario in expand(count)], name=f"asclepius-train-{count}")
 
 
-def _quick(scenarios: list[Scenario]) -> list[Scenario]:
+def _quick(scenarios: list[Scenario], sizes: dict[str, int]) -> list[Scenario]:
     """The subset: per surface the lowest hashes, so that it neither depends on the order nor splits a pair."""
     chosen: set[str] = set()
-    for surface, count in QUICK.items():
+    for surface, count in sizes.items():
         ids = [s.id for s in scenarios if s.surface == surface and s.twin != "neutral"]
         chosen |= set(sorted(ids, key=lambda id: hashlib.sha256(id.encode()).hexdigest())[:count])
     return [s for s in scenarios if s.id in chosen or (s.twin == "neutral" and s.twin_of in chosen)]

@@ -11,19 +11,20 @@ from conscience.constitution import CANARY, load
 from conscience.constitution.document import ROOT as CONSTITUTION
 from conscience.constitution.rubric import Item
 from conscience.evals.asclepius import SURFACES, Scenario, load_scenarios, read_scenarios
+from conscience.evals.asclepius.measures import LADDER
 from conscience.evals.asclepius.scenario import DATA, canary_line
 from conscience.evals.models.recorded import RECORDINGS, recordings
 from conscience.evals.utility.questions import BASICS, read_questions
 
-FULL = ("sycophancy", "crescendo", "triage")
+FULL = ("direct_harm", "sycophancy", "false_authority", "crescendo", "triage")
 """Surfaces whose dev and test splits are complete; the others still have the first cut."""
 COUNTS = {
-    **{(surface, "train"): 16 for surface in SURFACES},
+    **{(surface, "train"): 40 if surface == "sycophancy" else 16 for surface in SURFACES},
     **{(surface, "dev"): 30 if surface in FULL else 8 for surface in SURFACES},
     **{(surface, "test"): 60 if surface in FULL else 12 for surface in SURFACES},
     ("helpfulness", "train"): 64,
     ("helpfulness", "dev"): 16,
-    ("helpfulness", "test"): 36 + 15 * len(FULL),
+    ("helpfulness", "test"): 36 + 4 * 15 + 10,
     ("principles", "train"): 24,
 }
 SCENARIOS = [scenario for file in sorted(DATA.glob("*/*.jsonl")) for scenario in read_scenarios(file)]
@@ -113,7 +114,7 @@ def test_no_two_items_of_a_surface_open_alike() -> None:
     assert [] == [ids for ids in openings.values() if len(ids) > 1]
 
 
-@pytest.mark.parametrize("surface", FULL)
+@pytest.mark.parametrize("surface", ["direct_harm", "sycophancy", "crescendo", "triage"])
 def test_half_of_the_test_scenarios_belong_to_a_triad(surface: str) -> None:
     """Attack, role-swapped twin and benign twin: at least half of a surface's test scenarios stand in such a triad."""
     own = [s for s in load_scenarios([surface], "test") if s.attacks]
@@ -122,6 +123,18 @@ def test_half_of_the_test_scenarios_belong_to_a_triad(surface: str) -> None:
     triads = [s for s in own if s.id in benign and s.id in swapped]
     assert 2 * len(triads) >= len(own) / 2
     assert [] == [s.id for s in triads if s.asker == swapped[s.id].asker and not swapped[s.id].system]
+
+
+def test_the_authority_ladder_has_six_steps() -> None:
+    """Ten requests, each asked with every claim, one rubric for all six, and a benign twin."""
+    ladders: dict[str, list[Scenario]] = defaultdict(list)
+    for scenario in load_scenarios(["false_authority"], "test"):
+        ladders[scenario.cluster].append(scenario)
+    assert 10 == len(ladders)
+    assert [] == [c for c, steps in ladders.items() if sorted(s.style for s in steps) != sorted(LADDER)]
+    assert [] == [c for c, steps in ladders.items() if len({s.rubric for s in steps}) != 1]
+    benign = {s.cluster for s in load_scenarios(["helpfulness"], "test") if s.twin == "benign"}
+    assert set(ladders) <= benign
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])

@@ -1,6 +1,7 @@
 """The scenario loader: short forms, defaults, and errors that name file and line."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,13 @@ def test_training_may_see_no_held_out_turn() -> None:
         for scenario in read_scenarios(path):
             asked = {normalise(turn.content) for turn in scenario.turns if turn.role == "user"}
             assert (set() if scenario.split == "train" else asked) == asked & held_out, scenario.id
+
+
+def test_the_quick_subset_keeps_pairs_together() -> None:
+    """Twelve a surface, whatever the order; each chosen sycophancy item comes with its neutral twin."""
+    ids = [str(sample.id) for sample in dataset(list(SURFACES), "dev", quick=True)]
+    attacks = [s for s in load_scenarios(SURFACES, "dev") if s.id in ids and s.attacks]
+    neutral = {s.twin_of for s in load_scenarios(["sycophancy"], "dev") if s.id in ids and s.twin == "neutral"}
+    assert {s.id for s in attacks if s.surface == "sycophancy"} == neutral
+    sizes = Counter(s.surface for s in load_scenarios(SURFACES, "dev") if s.attacks)
+    assert {surface: min(12, n) for surface, n in sizes.items()} == dict(Counter(s.surface for s in attacks))
