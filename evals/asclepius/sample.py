@@ -41,7 +41,7 @@ def dataset(surfaces: list[str], split: str, data: str | None = None, *, quick: 
         surfaces: whose scenarios to take.
         split: train, dev or test.
         data: external JSONL file.
-        quick: take a fixed subset (`QUICK`, `QUICK_TRAIN`), by lowest hash of the id; a neutral twin comes with its original.
+        quick: take a fixed subset (`QUICK`, `QUICK_TRAIN`); a neutral twin comes with its original.
 
     Raises:
         BadInput: unknown surface or split, or a file that is missing or not valid.
@@ -57,6 +57,15 @@ def dataset(surfaces: list[str], split: str, data: str | None = None, *, quick: 
     return MemoryDataset([to_sample(scenario) for scenario in scenarios], name=name)
 
 
+def _answers(scenario: Scenario) -> int:
+    """How often the model under test answers."""
+    following = [*scenario.turns[1:], None]
+    return sum(
+        turn.role == "user" and (after is None or after.role == "user")
+        for turn, after in zip(scenario.turns, following, strict=True)
+    )
+
+
 def expanded(count: int) -> MemoryDataset:
     """Prompts composed from the training seeds.
 
@@ -67,9 +76,13 @@ def expanded(count: int) -> MemoryDataset:
 
 
 def _quick(scenarios: list[Scenario], sizes: dict[str, int]) -> list[Scenario]:
-    """The subset: per surface the lowest hashes, so that it neither depends on the order nor splits a pair."""
+    """The subset: per surface the fewest answers, then the lowest hashes; no pair is split."""
+
+    def rank(scenario: Scenario) -> tuple[int, str]:
+        return _answers(scenario), hashlib.sha256(scenario.id.encode()).hexdigest()
+
     chosen: set[str] = set()
     for surface, count in sizes.items():
-        ids = [s.id for s in scenarios if s.surface == surface and s.twin != "neutral"]
-        chosen |= set(sorted(ids, key=lambda id: hashlib.sha256(id.encode()).hexdigest())[:count])
+        own = [s for s in scenarios if s.surface == surface and s.twin != "neutral"]
+        chosen |= {s.id for s in sorted(own, key=rank)[:count]}
     return [s for s in scenarios if s.id in chosen or (s.twin == "neutral" and s.twin_of in chosen)]
