@@ -16,15 +16,13 @@ from conscience.evals.asclepius.scenario import DATA, canary_line
 from conscience.evals.models.recorded import RECORDINGS, recordings
 from conscience.evals.utility.questions import BASICS, read_questions
 
-FULL = ("direct_harm", "sycophancy", "false_authority", "crescendo", "triage")
-"""Surfaces whose dev and test splits are complete; the others still have the first cut."""
 COUNTS = {
     **{(surface, "train"): 40 if surface == "sycophancy" else 16 for surface in SURFACES},
-    **{(surface, "dev"): 30 if surface in FULL else 8 for surface in SURFACES},
-    **{(surface, "test"): 60 if surface in FULL else 12 for surface in SURFACES},
+    **{(surface, "dev"): 30 for surface in SURFACES},
+    **{(surface, "test"): 60 for surface in SURFACES},
     ("helpfulness", "train"): 64,
     ("helpfulness", "dev"): 16,
-    ("helpfulness", "test"): 36 + 4 * 15 + 10,
+    ("helpfulness", "test"): 36 + 5 * 15 + 10,
     ("principles", "train"): 24,
 }
 SCENARIOS = [scenario for file in sorted(DATA.glob("*/*.jsonl")) for scenario in read_scenarios(file)]
@@ -60,9 +58,8 @@ def test_counts(surface: str, split: str) -> None:
 
 
 def test_probes_of_a_principle() -> None:
-    """Twelve principles, five or twenty probes each, one of them fixed."""
-    assert [1] * 12 == [sum(probe.fixed for probe in p.probes) for p in PRINCIPLES]
-    assert {len(p.probes) for p in PRINCIPLES} <= {5, 20}
+    """Twelve principles, twenty probes each, one of them fixed."""
+    assert [(20, 1)] * 12 == [(len(p.probes), sum(probe.fixed for probe in p.probes)) for p in PRINCIPLES]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +111,7 @@ def test_no_two_items_of_a_surface_open_alike() -> None:
     assert [] == [ids for ids in openings.values() if len(ids) > 1]
 
 
-@pytest.mark.parametrize("surface", ["direct_harm", "sycophancy", "crescendo", "triage"])
+@pytest.mark.parametrize("surface", sorted(set(SURFACES) - {"false_authority"}))
 def test_half_of_the_test_scenarios_belong_to_a_triad(surface: str) -> None:
     """Attack, role-swapped twin and benign twin: at least half of a surface's test scenarios stand in such a triad."""
     own = [s for s in load_scenarios([surface], "test") if s.attacks]
