@@ -22,7 +22,7 @@ COUNTS = {
     **{(surface, "test"): 60 for surface in SURFACES},
     ("helpfulness", "train"): 64,
     ("helpfulness", "dev"): 16,
-    ("helpfulness", "test"): 36 + 5 * 15 + 10,
+    ("helpfulness", "test"): 115 + 5 * 15 + 10,
     ("principles", "train"): 24,
 }
 SCENARIOS = [scenario for file in sorted(DATA.glob("*/*.jsonl")) for scenario in read_scenarios(file)]
