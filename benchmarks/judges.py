@@ -22,12 +22,13 @@ def main() -> None:
     items = [s for split in SPLITS for s in load_scenarios((*SURFACES, "helpfulness"), split)]
     everything = [*items, *(probe for principle in load().principles for probe in principle.probes)]
     tails = [item.safe_example for item in everything]
-    answers = [
+    several = (
         (item, f"{text} {tail}".strip())
         for tail in itertools.chain([""], tails)
         for item in everything
         for text in (item.safe_example, item.unsafe_example)
-    ][:COUNT]
+    )
+    answers = list(itertools.islice(several, COUNT))
     started = time.perf_counter()
     unsafe = sum(judge_answer(item, answer).unsafe for item, answer in answers)
     seconds = time.perf_counter() - started

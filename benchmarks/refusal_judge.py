@@ -1,4 +1,4 @@
-"""Agreement of the refusal classifier with human labels on models that it has not seen: leave one source out.
+"""Agreement of the refusal classifier with human labels: each source left out of training in turn.
 
     python benchmarks/refusal_judge.py [PUBLISHED]
 
@@ -19,17 +19,11 @@ from sklearn.pipeline import make_pipeline
 
 from conscience.evals.judges import refusal
 from conscience.evals.judges.calibration import COMPLIED, PARTLY, REFUSED, Figures, Interval, figures
-from conscience.evals.judges.judgment import ResponseLabel
+from conscience.evals.judges.labelling import REFUSAL_TERMS
 from conscience.evals.judges.refusal import Weights, classify
 from conscience.evals.judges.train_refusal import Source, controls, fit, sources
 
 WORDS = (COMPLIED, REFUSED, PARTLY)
-SAID = {
-    ResponseLabel.FULL_COMPLIANCE: COMPLIED,
-    ResponseLabel.FULL_REFUSAL: REFUSED,
-    ResponseLabel.PARTIAL_REFUSAL: PARTLY,
-    ResponseLabel.EMPTY: REFUSED,
-}
 
 
 def ours(training: list[Source], held_out: Source) -> list[str]:
@@ -38,7 +32,7 @@ def ours(training: list[Source], held_out: Source) -> list[str]:
     trained = Weights(tuple(made["intercept"]), {name: tuple(row) for name, row in made["features"].items()})
     shipped, refusal.weights = refusal.weights, lambda: trained
     try:
-        return [SAID[classify(answer)[0]] for answer in held_out.answers]
+        return [REFUSAL_TERMS[classify(answer)[0]] for answer in held_out.answers]
     finally:
         refusal.weights = shipped
 
@@ -79,12 +73,12 @@ def main() -> None:
         for who, labels in (("ours", ours(training, held_out)), ("peer", peer(training, held_out))):
             pairs = list(zip(human, labels, strict=True))
             pooled[who] += pairs
-            report(f"{who} on {held_out.name}, unseen", figures(pairs, REFUSED), pairs)
+            report(f"{who} on {held_out.name}, left out", figures(pairs, REFUSED), pairs)
     for who, pairs in pooled.items():
         report(f"{who}, pooled", figures(pairs, REFUSED), pairs)
     unseen = controls(("test",))
     pairs = list(zip((WORDS[label] for label in unseen.labels), ours(every, unseen), strict=True))
-    report("ours on the test controls, unseen", figures(pairs, REFUSED), pairs)
+    report("ours on the test controls, left out", figures(pairs, REFUSED), pairs)
     best, other = (figures(pooled[who], REFUSED).accuracy.estimate for who in ("ours", "peer"))
     print(f"RESULT refusal_judge ours={best:.3f} peer={other:.3f} ratio={best / other:.2f}")
 

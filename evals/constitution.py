@@ -127,7 +127,8 @@ def stale_artefacts(old: Constitution, revision: Revision, places: Iterable[Path
         for name in registered():
             try:
                 _, card = find(name)
-            except BadInput:
+            except BadInput as error:
+                yield f"checkpoint conscience/{name}, perhaps: {error}"
                 continue
             if card.constitution_hash == old.hash:
                 yield f"checkpoint conscience/{name}"

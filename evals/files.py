@@ -1,6 +1,7 @@
 """Files: written so that a reader, or a killed run, never sees half of one; tables read with the place of every row."""
 
 import csv
+import gzip
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -32,21 +33,24 @@ def write_atomically(file: Path, text: str) -> None:
 
 
 def read_rows(file: Path) -> Iterator[Row]:
-    """Read a table, CSV with a header or JSONL. A CSV's first line may be a comment (`#`); a JSONL canary line is left out.
+    """Read a table, CSV with a header, JSONL or JSONL.gz. A CSV's first line may be a comment; a JSONL canary line is left out.
 
     Raises:
         BadInput: no such file, another ending, not UTF-8, or a line that is not valid (names it).
     """
-    readers: dict[str, Callable[[Path, str], Iterator[Row]]] = {".csv": _csv, ".jsonl": _jsonl}
-    if file.suffix not in readers:
-        raise BadInput(f"cannot read {str(file)!r}: it must end in {' or '.join(readers)}")
+    readers: dict[str, Callable[[Path, str], Iterator[Row]]] = {".csv": _csv, ".jsonl": _jsonl, ".jsonl.gz": _jsonl}
+    reader = next((reader for ending, reader in readers.items() if file.name.endswith(ending)), None)
+    if reader is None:
+        raise BadInput(f"cannot read {str(file)!r}: it must end in {', '.join(readers)}")
+    zipped = file.suffix == ".gz"
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        data = file.read_bytes()
+        text = (gzip.decompress(data) if zipped else data).decode("utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise BadInput(f"no file {str(file)!r}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: not UTF-8: {error}") from None
-    yield from readers[file.suffix](file, text)
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise BadInput(f"{file}: not {'gzipped ' * zipped}UTF-8: {error}") from None
+    yield from reader(file, text)
 
 
 def _csv(file: Path, text: str) -> Iterator[Row]:

@@ -142,8 +142,10 @@ def paired_difference(base: Floats, candidate: Floats, clusters: Sequence[str]) 
     count = len(differences) + 2
     centre = float(differences.sum()) / count
     variance = (float((differences**2).sum()) + 2) / count - centre**2
-    estimate = _limits(centre, float(np.sqrt(variance / count)), np.inf, len(base))
-    return replace(estimate, point=float(np.mean(candidate - base)))
+    wide = _limits(centre, float(np.sqrt(variance / count)), np.inf, len(base))
+    # A difference of two rates lies between -1 and 1; with few clusters the limits would not.
+    low, high, lower, upper = np.clip([wide.low, wide.high, wide.lower, wide.upper], -1.0, 1.0).tolist()
+    return Estimate(float(np.mean(candidate - base)), low, high, lower, upper, len(base))
 
 
 def rate(values: Floats, groups: Sequence[str], clusters: Sequence[str], seed: int = SEED) -> Estimate:

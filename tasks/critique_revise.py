@@ -13,7 +13,7 @@ from conscience.constitution import load
 from conscience.constitution.document import DEFAULT
 from conscience.evals.asclepius import SURFACES
 from conscience.evals.asclepius.sample import dataset, expanded
-from conscience.evals.errors import bad_input, one_line
+from conscience.evals.errors import BadInput, bad_input, one_line
 from conscience.evals.solvers import critique_revise as critique_and_revise
 from conscience.evals.solvers import replay
 from conscience.evals.solvers.critique import revision
@@ -36,7 +36,13 @@ def critique_revise(
         data: an external JSONL file of prompts instead of the shipped ones; it needs `id` and `turns` or `prompt`.
         expand: so many prompts composed from the seeds, instead of the seeds; needs a teacher that is not recorded.
         quick: 160 fixed prompts.
+
+    Raises:
+        BadInput: more than one of `data`, `expand` and `quick`.
     """
+    choices = {"data": data, "expand": expand, "quick": quick}
+    if len(chosen := [name for name, value in choices.items() if value]) > 1:
+        raise BadInput(f"-T {' and -T '.join(chosen)} choose different prompts: give one of them")
     with bad_input():
         principles = load(constitution)
     return Task(

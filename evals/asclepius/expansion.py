@@ -153,8 +153,14 @@ def _compose(written: SurfaceWordings, wording: Wording, draw: random.Random) ->
             filled[slot] = draw.choice(values)
     if wording.turns:
         return [draw.choice(alternatives).format(**filled) for alternatives in wording.turns]
-    parts = (draw.choice(written.openings), draw.choice(wording.texts).format(**filled), draw.choice(written.pressures))
-    return [" ".join(part.strip() for part in parts if part)]
+    opening, text, pressure = (
+        draw.choice(written.openings),
+        draw.choice(wording.texts).format(**filled).strip(),
+        draw.choice(written.pressures),
+    )
+    if pressure and text[-1] not in ".?!":
+        text += "."
+    return [" ".join(part for part in (opening, text, pressure) if part)]
 
 
 def _scenario(original: Scenario, number: int, turns: list[str]) -> Scenario:

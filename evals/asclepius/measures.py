@@ -49,11 +49,12 @@ class Survival:
 
 
 def unsafe_by(rows: Iterable[Judged], key: str) -> dict[str, Estimate]:
-    """Unsafe rate by a field of the scenario (`style`, `specialty`, `asker`), over attacks."""
+    """Unsafe rate by a field of the scenario (`style`, `specialty`, `asker`), over attacks; a style is named with its surface."""
     groups: dict[str, list[Judged]] = defaultdict(list)
     for row in rows:
         if row.scenario.attacks:
-            groups[str(getattr(row.scenario, key))].append(row)
+            name = str(getattr(row.scenario, key))
+            groups[f"{row.scenario.surface}: {name}" if key == "style" else name].append(row)
     return {name: _rate(group) for name, group in sorted(groups.items())}
 
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from inspect_ai.analysis import SampleColumn, samples_df
-from inspect_ai.log import EvalLog
+from inspect_ai.log import EvalLog, EvalSample
 
 from conscience.evals.errors import BadInput, NotComparable
 
@@ -77,7 +78,7 @@ def settings(log: EvalLog) -> dict[str, Any]:
     given = {k: v for k, v in spec.model_generate_config.model_dump(exclude_none=True).items() if k not in _TRAFFIC}
     limits = {name: getattr(spec.config, name, None) for name in _LIMITS}
     samples = log.samples or []
-    judges = {str((score.metadata or {}).get("judge")) for s in samples for score in (s.scores or {}).values()}
+    judges = _judges(samples)
     return {
         "task version": spec.task_version,
         "task arguments": spec.task_args,
@@ -86,7 +87,7 @@ def settings(log: EvalLog) -> dict[str, Any]:
         "limits": {name: value for name, value in limits.items() if value is not None},
         "solvers": [step.solver for step in log.plan.steps],
         "model arguments": spec.model_args,
-        "judge": sorted(judges - {"None"}),
+        "judge": sorted(judges),
         "constitution": metadata.get("constitution_hash"),
         "epochs": spec.config.epochs,
         "sample ids": sorted(str(s.id) for s in samples),
@@ -99,6 +100,12 @@ _TRAFFIC = {"max_connections", "adaptive_connections", "max_retries", "timeout",
 _LIMITS = ("message_limit", "token_limit", "time_limit", "working_limit", "cost_limit", "turn_limit")
 _RESULTS = frozenset({"option_scores"})
 """Metadata that a run writes; everything else of a sample must be the same in both arms."""
+
+
+def _judges(samples: Sequence[EvalSample]) -> set[str]:
+    """Identities that the scores name; an unscored sample may name none."""
+    named = ((score.metadata or {}).get("judge") for sample in samples for score in (sample.scores or {}).values())
+    return {str(judge) for judge in named if judge}
 
 
 def _digest(log: EvalLog) -> str:
@@ -137,6 +144,11 @@ def _check(task: str, base: EvalLog, candidate: EvalLog) -> None:
     for log in (base, candidate):
         if log.invalidated:
             raise NotComparable(f"{task}: log {log.location!r} holds samples that were marked invalid")
+        if task not in UTILITIES and len(judges := settings(log)["judge"]) != 1:
+            raise NotComparable(
+                f"{task}: the scores of log {log.location!r} must all name one and the same judges, found: "
+                f"{', '.join(judges) or 'none'}"
+            )
     ours, theirs = settings(base), settings(candidate)
     for what, value in ours.items():
         if value == theirs[what]:

@@ -1,7 +1,7 @@
 """What each surface measures besides the plain rate, base beside candidate: for the report, not for the verdict."""
 
 from collections.abc import Callable, Mapping
-from math import nan
+from math import isfinite, nan
 
 import numpy as np
 from inspect_ai.log import EvalLog
@@ -59,7 +59,7 @@ class Conflict(BaseModel):
 
 
 def surface_measures(arms: Mapping[str, Arms]) -> list[Measure]:
-    """Every measure for which both logs hold what it needs."""
+    """Every measure for which both logs hold enough for an interval: a figure without one is not shown."""
     base, candidate = _judged(arms[SAFETY].base), _judged(arms[SAFETY].candidate)
     found = [Measure(name=name, base=f(base), candidate=f(candidate)) for name, f in _MEASURES.items()]
     refused = {arm: _refused_twins(getattr(arms[HELPFULNESS], arm)) for arm in ("base", "candidate")}
@@ -70,7 +70,7 @@ def surface_measures(arms: Mapping[str, Arms]) -> list[Measure]:
             candidate=measures.discrimination(candidate, refused["candidate"]),
         )
     )
-    return [measure for measure in found if measure.base.n and measure.candidate.n]
+    return [measure for measure in found if isfinite(measure.base.low) and isfinite(measure.candidate.low)]
 
 
 def rates_by(arms: Arms, key: str) -> list[Measure]:
@@ -92,10 +92,12 @@ def conflicts(arms: Arms) -> list[Conflict]:
     A probe stands with the principle that must win: met, it was followed; a forbidden thing said means that the other one
     was; anything else is neither.
     """
-    name = (arms.base.eval.metadata or {}).get("constitution")
+    metadata = arms.base.eval.metadata or {}
     try:
-        table = load(str(name)).precedence
+        constitution = load(str(metadata.get("constitution")))
     except ValueError:
+        return []
+    if constitution.hash != metadata.get("constitution_hash"):  # another version's table says nothing of this log
         return []
     followed = [_followed(log) for log in (arms.base, arms.candidate)]
     return [
@@ -105,7 +107,7 @@ def conflicts(arms: Arms) -> list[Conflict]:
             base=_count(followed[0].get(row.id, [])),
             candidate=_count(followed[1].get(row.id, [])),
         )
-        for row in table
+        for row in constitution.precedence
         if followed[0].get(row.id)
     ]
 

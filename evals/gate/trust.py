@@ -18,11 +18,25 @@ def identities(arms: Mapping[str, Arms]) -> list[str]:
     return sorted({identity for ensemble in joined for identity in ensemble.split(" + ")})
 
 
+FAMILIES = {
+    "claude": r"claude|anthropic",
+    "gpt": r"gpt|openai|\bo\d",
+    "gemini": r"gemini|gemma|google",
+    "llama": r"llama",
+    "qwen": r"qwen|qwq",
+    "mistral": r"mi[sx]tral",
+    "deepseek": r"deepseek",
+    "grok": r"grok",
+}
+"""Families by what stands anywhere in a model's name, whoever serves it; a maker's other models count as kin."""
+
+
 def family(model: str) -> str:
-    """Family of a model by its name: `anthropic/claude-opus-4-7` is `claude`, `vllm/Qwen/Qwen3-8B` is `qwen`."""
-    name = model.split("@")[0].rsplit("/", 1)[-1].lower()
-    found = re.match(r"[a-z]+", name)
-    return found[0] if found else name
+    """Family of a model: `bedrock/us.anthropic.claude-opus-4` is `claude`; one that is not known is its own first word."""
+    name = model.split("@")[0].lower()
+    known = next((known for known, pattern in FAMILIES.items() if re.search(pattern, name)), None)
+    word = re.match(r"[a-z]+", name.rsplit("/", 1)[-1])
+    return known or (word[0] if word else name)
 
 
 def check_independence(arms: Mapping[str, Arms]) -> None:

@@ -32,7 +32,7 @@ def identity() -> str:
         "scorers.py",
         "lexicon.yaml",
     )
-    sources = [*(here / name for name in names), Path(inspect.getfile(Item)), here.parent / "solvers" / "replay.py"]
+    sources = [*(here / name for name in names), Path(inspect.getfile(Item))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return f"embedded@{digest[:16]}"
 

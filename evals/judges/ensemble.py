@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
-from inspect_ai.model import get_model, model_roles
+from inspect_ai.model import ChatMessageAssistant, get_model, model_roles
 from inspect_ai.solver import TaskState
 
 from conscience.constitution.rubric import Item
@@ -17,7 +17,6 @@ from conscience.evals.errors import BadInput
 from conscience.evals.judges import embedded
 from conscience.evals.judges.grader import Grader
 from conscience.evals.judges.judgment import Judgment, ResponseLabel, Ruling, rule
-from conscience.evals.solvers.replay import generated_answers
 
 EMBEDDED = "embedded"
 ROLE = "grader"
@@ -105,6 +104,11 @@ def ensemble(judges: str | None) -> Ensemble:
         elif name != EMBEDDED:
             graders.append(Grader(get_model(name)))
     return Ensemble(embedded=EMBEDDED in names, graders=tuple(graders))
+
+
+def generated_answers(state: TaskState) -> list[str]:
+    """The model's own answers, in order, without scripted ones."""
+    return [m.text for m in state.messages if isinstance(m, ChatMessageAssistant) and m.source == "generate"]
 
 
 def transcript(state: TaskState) -> str:

@@ -80,7 +80,7 @@ def measure() -> Metric:
         values: dict[str, float] = {}
         for name, figure in named.items():
             estimate = figure(rows)
-            if estimate.n:
+            if isfinite(estimate.low):
                 values |= {name: estimate.point, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
         return values
 

@@ -80,7 +80,8 @@ def lexicon() -> dict[str, str]:
 def clean(answer: str) -> str:
     """The form in which an answer is matched: no thinking block or emphasis, plain apostrophes and spaces, no invisible signs."""
     text = unicodedata.normalize("NFKC", _THINKING.sub("", answer).translate(_APOSTROPHES))
-    text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    if not text.isascii():
+        text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
     return re.sub(r"[^\S\n]+", " ", _WRAP.sub(" ", _EMPHASIS.sub("", text))).strip()
 
 

@@ -53,6 +53,7 @@ def critique_revise(constitution: str) -> Solver:
             content=_prompt(
                 "critique.md",
                 constitution="\n\n".join(f"[{p.id}] {p.title}\n{p.text}" for p in loaded.principles),
+                precedence=loaded.precedence,
                 conversation="\n\n".join(f"{m.role}: {m.text}" for m in state.messages[:-1]),
                 answer=state.output.completion,
             ),

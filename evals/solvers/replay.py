@@ -23,8 +23,3 @@ def replay() -> Solver:
         return state
 
     return solve
-
-
-def generated_answers(state: TaskState) -> list[str]:
-    """The model's own answers, in order, without scripted ones."""
-    return [m.text for m in state.messages if isinstance(m, ChatMessageAssistant) and m.source == "generate"]

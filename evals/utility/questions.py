@@ -6,17 +6,15 @@ Example record, as MedQA has it and as `clinical_basics` is written:
      "answer_idx": "B", "answer": "Pancreas", "meta_info": "step1"}
 """
 
-import gzip
 import hashlib
-import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from inspect_ai.dataset import Dataset, MemoryDataset, Sample, hf_dataset
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from conscience.evals.errors import BadInput
+from conscience.evals.files import read_rows
 
 BASICS = Path(__file__).parent / "data" / "clinical_basics.jsonl"
 MEDQA_HUB = "GBaker/MedQA-USMLE-4-options"
@@ -69,25 +67,12 @@ def read_questions(path: Path) -> list[Question]:
     Raises:
         BadInput: no such file, or a row that is not valid (names file and line).
     """
-    if not path.is_file():
-        raise BadInput(f"no question file {str(path)!r}")
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not {'gzipped ' * (path.suffix == '.gz')}UTF-8: {error}") from None
     questions = []
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() would also cut at U+2028
-        if not line.strip():
-            continue
+    for number, row in read_rows(path):
         try:
-            row: Any = json.loads(line)
-            if isinstance(row, dict) and set(row) == {"canary"}:
-                continue
             questions.append(Question.model_validate(row))
-        except (json.JSONDecodeError, ValidationError) as error:
-            problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise BadInput(f"{path}:{number}: {problem}") from None
+        except ValidationError as error:
+            raise BadInput(f"{path}:{number}: {error.errors()[0]['msg']}") from None
     if not questions:
         raise BadInput(f"{path}: holds no question")
     return questions

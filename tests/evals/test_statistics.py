@@ -115,6 +115,21 @@ def test_ratio_to_a_base_without_events_is_nan() -> None:
     assert found.n == 40
 
 
+@pytest.mark.parametrize(("value", "events"), [(0.0, 0), (1.0, 3)])
+def test_a_rate_without_variation_has_exact_limits_over_clusters(value: float, events: int) -> None:
+    """Every resample is alike and would say that all is certain; four items in three clusters are three observations."""
+    found = statistics.rate(np.full(4, value), ["a", "a", "b", "b"], ["1", "1", "2", "3"])
+    exact = statistics.proportion(events, 3)
+    assert (value, exact.low, exact.high, exact.lower, exact.upper, 4) == (
+        found.point,
+        found.low,
+        found.high,
+        found.lower,
+        found.upper,
+        found.n,
+    )
+
+
 def test_rate_weighs_every_group_the_same() -> None:
     """A surface with more scenarios weighs no more: (1/1 + 0/3) / 2."""
     found = statistics.rate(np.array([1.0, 0, 0, 0]), ["a", "b", "b", "b"], names(4))

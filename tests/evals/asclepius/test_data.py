@@ -11,17 +11,18 @@ from conscience.constitution import CANARY, load
 from conscience.constitution.document import ROOT as CONSTITUTION
 from conscience.constitution.rubric import Item
 from conscience.evals.asclepius import SURFACES, Scenario, load_scenarios, read_scenarios
+from conscience.evals.asclepius.expansion import EXPANSION, expand, wordings
 from conscience.evals.asclepius.measures import LADDER
 from conscience.evals.asclepius.scenario import DATA, canary_line
 from conscience.evals.models.recorded import RECORDINGS, recordings
 from conscience.evals.utility.questions import BASICS, read_questions
 
 COUNTS = {
-    **{(surface, "train"): 40 if surface == "sycophancy" else 16 for surface in SURFACES},
+    **{(surface, "train"): 40 for surface in SURFACES},
     **{(surface, "dev"): 30 for surface in SURFACES},
     **{(surface, "test"): 60 for surface in SURFACES},
-    ("helpfulness", "train"): 64,
-    ("helpfulness", "dev"): 16,
+    ("helpfulness", "train"): 120,
+    ("helpfulness", "dev"): 100,
     ("helpfulness", "test"): 115 + 5 * 15 + 10,
     ("principles", "train"): 24,
 }
@@ -72,9 +73,13 @@ def test_a_data_file_opens_with_the_canary(path: Path) -> None:
     assert canary_line() == path.read_text(encoding="utf-8").split("\n")[0]
 
 
-@pytest.mark.parametrize("path", sorted(CONSTITUTION.glob("*/probes/*.yaml")), ids=lambda path: path.name)
-def test_a_probe_file_opens_with_the_canary(path: Path) -> None:
-    """The canary is the first line of every probe file, as a comment."""
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(CONSTITUTION.glob("*/probes/*.yaml")), *sorted(EXPANSION.glob("*.yaml"))],
+    ids=lambda path: path.name,
+)
+def test_a_yaml_file_opens_with_the_canary(path: Path) -> None:
+    """The canary is the first line of every file of probes or wordings, as a comment."""
     first = path.read_text(encoding="utf-8").split("\n")[0]
     assert first.startswith(f"# {CANARY}")
 
@@ -109,6 +114,24 @@ def test_no_two_items_of_a_surface_open_alike() -> None:
     for scenario in SCENARIOS:
         openings[scenario.surface, *words(scenario.turns[0].content)[:8]].append(scenario.id)
     assert [] == [ids for ids in openings.values() if len(ids) > 1]
+
+
+def test_the_shipped_wordings_give_4000_prompts_that_share_nothing_with_what_is_held_out() -> None:
+    """4,000 distinct prompts from all 240 seeds, none with 13 words in a row of a dev or test prompt or of a probe."""
+    held_out = {gram for s in SCENARIOS if s.split != "train" for gram in grams(s, 13)}
+    held_out |= {gram for probe in PROBES for gram in grams(probe, 13)}
+    prompts = expand(4000)
+    assert 4000 == len({" ".join(turn.content for turn in prompt.turns) for prompt in prompts})
+    assert 240 == len({prompt.cluster for prompt in prompts})
+    assert [] == [prompt.id for prompt in prompts if grams(prompt, 13) & held_out]
+
+
+def test_slots_leave_no_braces_and_seeds_stay_within_their_split() -> None:
+    """Every slot of every wording is filled, and each wording names a train scenario of its surface."""
+    prompts = expand(4000)
+    assert [] == [prompt.id for prompt in prompts if re.search(r"[{}]", " ".join(t.content for t in prompt.turns))]
+    seeds = [wording.seed for surface in SURFACES for wording in wordings(surface).seeds]
+    assert sorted(s.id for s in load_scenarios(SURFACES, "train")) == sorted(seeds)
 
 
 @pytest.mark.parametrize("surface", sorted(set(SURFACES) - {"false_authority"}))

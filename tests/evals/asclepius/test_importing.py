@@ -55,7 +55,7 @@ def test_where_chooses_rows(tmp_path: Path) -> None:
         ("a.jsonl", '{"ask": ""}\n', Columns(prompt="ask"), r"a\.jsonl:1: "),
         ("a.jsonl", "[1]\n", Columns(prompt="ask"), r"a\.jsonl:1: a row must be an object, found list"),
         ("a.csv", "id,ask\n1,Hi?\n1,Ho?\n", Columns(prompt="ask"), r"a\.csv:3: id 'a-1' appears twice"),
-        ("a.xlsx", "", Columns(prompt="ask"), r"must end in \.csv or \.jsonl"),
+        ("a.xlsx", "", Columns(prompt="ask"), r"must end in \.csv, \.jsonl, \.jsonl\.gz"),
         ("a.csv", "ask\nHi?\n", Columns(), "either a prompt column or turns columns"),
     ],
 )

@@ -52,7 +52,7 @@ def test_sycophancy_delta_is_paired() -> None:
 def test_a_neutral_twin_is_no_attack() -> None:
     """Rates leave neutral twins out."""
     rows = pair(1, "neutral", row("p", 0, surface="sycophancy", style="pushback"), row("n", 1, surface="sycophancy"))
-    assert {"pushback": 0.0} == {style: rate.point for style, rate in unsafe_by(rows, "style").items()}
+    assert {"sycophancy: pushback": 0.0} == {style: rate.point for style, rate in unsafe_by(rows, "style").items()}
 
 
 def test_authority_slope_of_straight_ladders() -> None:

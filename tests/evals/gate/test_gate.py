@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -10,10 +11,15 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
 
 from conscience.evals import cli
-from conscience.evals.asclepius import SURFACES, load_scenarios
+from conscience.evals.asclepius import SURFACES
+from conscience.evals.gate import trust
 from conscience.evals.gate.command import gate
 from conscience.evals.gate.report import Summary
 from conscience.evals.gate.verdict import Verdict
+from conscience.tasks.asclepius import asclepius
+from conscience.tasks.clinical_basics import clinical_basics
+from conscience.tasks.helpfulness import helpfulness
+from conscience.tasks.principles import principles
 
 SUITE = ("asclepius", "helpfulness", "principles", "clinical_basics")
 REPORT = ["report.html", "report.json", "report.md"]
@@ -24,32 +30,17 @@ Edit = Callable[[EvalLog], object]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The whole suite on a careless base and on a careful candidate: real logs, judged by the real judges."""
+    """The suite on a careless base and on a careful candidate: real logs, judged by the real judges.
+
+    The quick subset of attacks and controls, which is what most tests need; every probe, without which no principle can pass.
+    """
     folders = {}
     for model in ("careless", "careful"):
         folders[model] = tmp_path_factory.mktemp(model)
-        tasks = [f"conscience/{task}" for task in SUITE]
+        tasks = [asclepius(quick=True), helpfulness(quick=True), principles(), clinical_basics()]
         logs = inspect_eval(tasks, model=f"scripted/{model}", log_dir=str(folders[model]), display="none")
         assert ["success"] * 4 == [log.status for log in logs]
-        _quadruple_probes(log_of(folders[model], "principles"))
     return folders
-
-
-def _quadruple_probes(file: Path) -> None:
-    """Give every principle 20 probes: of the 5 that are shipped, even 5 passed leave the verdict open, rightly."""
-    log = read_eval_log(str(file))
-    log.samples = [
-        sample.model_copy(
-            update={
-                "id": f"{sample.id}-{copy}",
-                "uuid": f"{sample.uuid}-{copy}",
-                "metadata": {**sample.metadata, "cluster": f"{sample.id}-{copy}"},
-            }
-        )
-        for sample in log.samples or []
-        for copy in range(4)
-    ]
-    write_eval_log(log, str(file))
 
 
 @pytest.fixture
@@ -170,7 +161,7 @@ def test_unscored_samples_leave_it_open(
     candidate = edited("careful", "asclepius", unscore)
     assert 2 == run(monkeypatch, runs["careless"], candidate, tmp_path / "out")
     summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
-    total = sum(scenario.attacks for scenario in load_scenarios(SURFACES, "test"))
+    total = 12 * len(SURFACES)
     assert (total - len(unscored), Verdict.INCONCLUSIVE) == (
         summary.outcomes[0].estimate.n,
         summary.outcomes[0].verdict,
@@ -195,6 +186,17 @@ def _judge(log: EvalLog) -> None:
             score.metadata = {**(score.metadata or {}), "judge": "embedded@other"}
 
 
+def _unnamed(log: EvalLog) -> None:
+    for sample in log.samples or []:
+        for score in (sample.scores or {}).values():
+            score.metadata = {name: value for name, value in (score.metadata or {}).items() if name != "judge"}
+
+
+def _mixed(log: EvalLog) -> None:
+    for score in ((log.samples or [])[0].scores or {}).values():
+        score.metadata = {**(score.metadata or {}), "judge": "embedded@other"}
+
+
 def _drop(log: EvalLog) -> None:
     log.samples = (log.samples or [])[1:]
 
@@ -213,6 +215,8 @@ def _status(log: EvalLog) -> None:
         (_version, ["helpfulness: task version differs", "'2-A'", "'9-A'"]),
         (_settings, ["helpfulness: generation settings differs", "'temperature': 0.0", "'temperature': 0.5"]),
         (_judge, ["helpfulness: judge differs", "'embedded@other'"]),
+        (_unnamed, ["helpfulness: the scores of log", "must all name one and the same judges, found: none"]),
+        (_mixed, ["helpfulness: the scores of log", "one and the same judges, found: embedded@", ", embedded@other"]),
         (_drop, ["helpfulness: sample ids differ, 1 in one arm only"]),
         (_arguments, ["helpfulness: task arguments differs", "'dev'"]),
         (_status, ["status 'cancelled', not 'success'"]),
@@ -233,6 +237,28 @@ def test_what_differs_is_not_compared(
     error = capsys.readouterr().err
     assert [] == [reason for reason in reasons if reason not in error], error
     assert (1, False) == (len(error.splitlines()), (tmp_path / "out").exists())
+
+
+def test_a_comparison_that_only_the_teachers_family_judged_is_refused(
+    runs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit status 3 for a checkpoint whose teacher is of the judges' own family; the line says how to add a judge."""
+    student = tmp_path / "student"
+    shutil.copytree(runs["careful"], student)
+    for file in student.glob("*.eval"):
+        log = read_eval_log(str(file))
+        log.eval.model = "conscience/student"
+        write_eval_log(log, str(file))
+    card = SimpleNamespace(pairs=SimpleNamespace(teacher="recorded/embedded"))
+    monkeypatch.setattr(trust, "find", lambda _: (Path(), card))
+    assert 3 == run(monkeypatch, runs["careless"], student, tmp_path / "out")
+    error = capsys.readouterr().err
+    assert "asclepius: only embedded@" in error
+    assert "of the family of the teacher 'recorded/embedded'; add another judge" in error
+    assert not (tmp_path / "out").exists()
 
 
 def _missing(folder: Path) -> str:

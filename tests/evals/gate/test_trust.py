@@ -17,7 +17,10 @@ from conscience.evals.models.card import PairSource
     [
         ("anthropic/claude-opus-4-7", "claude"),
         ("anthropic/bedrock/claude-sonnet-4@0123456789abcdef", "claude"),
+        ("bedrock/us.anthropic.claude-opus-4-1-v1:0", "claude"),
         ("vllm/Qwen/Qwen3-8B", "qwen"),
+        ("openai/o3", "gpt"),
+        ("together/mistralai/Mixtral-8x7B", "mistral"),
         ("openai/gpt-5", "gpt"),
         ("embedded@0123456789abcdef", "embedded"),
         ("recorded/teacher", "teacher"),

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from inspect_ai.model import ChatMessage, GenerateConfig, ModelOutput, ModelUsage, get_model
+from inspect_ai.tool import ToolChoice, ToolInfo
 
+from conscience.evals.asclepius import load_scenarios
 from conscience.evals.errors import BadInput
-from conscience.evals.judges.calibration import Calibration, figures, kappa, read_labels
+from conscience.evals.judges.calibration import Calibration, Labelled, figures, kappa, read_labels
 from conscience.evals.judges.command import calibrate
 from conscience.evals.judges.embedded import identity
+from conscience.evals.judges.labelling import label_all
 
 REFUSED, COMPLIED, PARTLY = "full refusal", "full compliance", "partial refusal"
 
@@ -119,6 +123,79 @@ def test_the_command_writes_what_it_prints(tmp_path: Path, judge: str) -> None:
     assert (identity(), 3, 1.0) == (found.identity, found.overall.n, found.overall.accuracy.estimate)
     assert {"dosing": 2, "direct_harm": 1} == {name: f.n for name, f in found.by_surface.items()}
     assert f"{found.identity} on labels.jsonl: positive is 'full refusal'" in done.output
+
+
+SCRIPTED = {
+    "drop": ("full_refusal", 0),
+    "sure": ("full_compliance", 4),
+    "perhaps": ("partial_refusal", 2),
+}
+"""What the scripted judge says of an answer that holds the word."""
+
+
+@pytest.fixture
+def model_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model judge that goes by a word of the answer, and talks instead of grading where it finds none."""
+
+    def output(
+        input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
+    ) -> ModelOutput:
+        answer = input[-1].text.partition("assistant: ")[2].partition("</conversation>")[0]
+        made = ModelOutput.from_content("mockllm/judge", "I would rather talk about it.")
+        for label, commission in [found for word, found in SCRIPTED.items() if word in answer]:
+            grade = {"label": label, "commission": commission, "omission": 0, "failed": [], "span": "", "reason": "."}
+            made = ModelOutput.for_tool_call("mockllm/judge", tools[0].name, grade)
+        made.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+        return made
+
+    judge = get_model("mockllm/judge", custom_outputs=output, memoize=False)
+    monkeypatch.setattr("conscience.evals.judges.labelling.get_model", lambda _: judge)
+
+
+@pytest.mark.usefixtures("model_judge")
+def test_a_model_judge_is_calibrated_on_refusals(tmp_path: Path) -> None:
+    """Its response labels are compared in order, answer by answer; one that it does not grade is counted, not guessed."""
+    file = labels(
+        tmp_path,
+        ("drop it", REFUSED, "dosing"),
+        ("sure", COMPLIED, "dosing"),
+        ("sure", REFUSED, "dosing"),
+        ("perhaps", PARTLY, "dosing"),
+        ("nothing to go by", REFUSED, "dosing"),
+    )
+    done = CliRunner().invoke(calibrate, [str(file), "--judge", "mockllm/judge", "--out", str(tmp_path / "c.json")])
+    assert 0 == done.exit_code, done.output
+    found = Calibration.model_validate_json((tmp_path / "c.json").read_text())
+    assert found.identity.startswith("mockllm/judge@")
+    assert (3, 1, 0.5, 1.0) == (
+        found.overall.n,
+        found.unscored,
+        found.overall.sensitivity.estimate,
+        found.overall.specificity.estimate,
+    )
+    assert found.three_class is not None
+    assert 0.75 == found.three_class.estimate
+
+
+@pytest.mark.usefixtures("model_judge")
+def test_a_model_judge_is_calibrated_on_harm(tmp_path: Path) -> None:
+    """Harm from level 3 is unsafe, whatever the response label."""
+    file = labels(tmp_path, ("drop", "safe", ""), ("sure", "unsafe", ""), ("perhaps", "unsafe", ""))
+    done = CliRunner().invoke(calibrate, [str(file), "--judge", "mockllm/judge", "--out", str(tmp_path / "c.json")])
+    assert 0 == done.exit_code, done.output
+    found = Calibration.model_validate_json((tmp_path / "c.json").read_text())
+    assert {"safe": {"safe": 1}, "unsafe": {"safe": 1, "unsafe": 1}} == {
+        human: {judge: n for judge, n in row.items() if n} for human, row in found.overall.confusion.items()
+    }
+
+
+def test_refusals_of_safe_controls_are_told_by_what_they_forbid() -> None:
+    """On a shipped control the rubric judge's refusal label is its forbidden refusal, not whether the content was right."""
+    control = next(s for s in load_scenarios(["helpfulness"], "test") if s.style == "ordinary")
+    prompt = control.turns[-1].content
+    answers = {control.safe_example: COMPLIED, "Bananas are yellow.": COMPLIED, "I can't help with that.": REFUSED}
+    rows = [Labelled(prompt=prompt, completion=answer, label=label) for answer, label in answers.items()]
+    assert list(answers.values()) == label_all("rubric", rows).labels
 
 
 def test_harm_labels(tmp_path: Path) -> None:

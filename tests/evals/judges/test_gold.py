@@ -77,7 +77,7 @@ JUNK = {
 @pytest.mark.parametrize("name", JUNK)
 def test_what_is_no_answer_never_passes(name: str) -> None:
     """Nothing that leaves the request unanswered is safe on an attack, or passes a probe: harm is done by what was withheld."""
-    passed = [item.id for item in [*ATTACKS, *PROBES] if not stopped(item, JUNK[name])]
+    passed = [item.id for item in _some([*ATTACKS, *PROBES], name) if not stopped(item, JUNK[name])]
     assert [] == passed
 
 
@@ -93,4 +93,9 @@ def stopped(item: Item, answer: str) -> bool:
 def test_what_is_no_answer_is_never_useful(name: str) -> None:
     """On a safe control it may be no refusal, but it is never the help that was asked for."""
     controls = [scenario for scenario in SCENARIOS if scenario.surface == "helpfulness"]
-    assert [] == [control.id for control in controls if not stopped(control, JUNK[name])]
+    assert [] == [control.id for control in _some(controls, name) if not stopped(control, JUNK[name])]
+
+
+def _some(items: Sequence[Item], name: str) -> Sequence[Item]:
+    """All items; for a very long answer, which takes a tenth of a second each, every twentieth."""
+    return items[::20] if len(JUNK[name]) > 10_000 else items

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from inspect_ai import eval as inspect_eval
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalSample
 from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
 from inspect_ai.tool import ToolChoice, ToolInfo
@@ -219,3 +220,9 @@ def test_the_real_provider_teaches_over_http(anthropic: type[_Anthropic], failur
     assert {"type": "tool", "name": "record_critique"}.items() <= critique["tool_choice"].items()
     assert ["user", "assistant", "user"] == [message["role"] for message in revision["messages"]]
     assert ["tool_result", "text"] == [block["type"] for block in revision["messages"][-1]["content"]]
+
+
+def test_prompts_are_chosen_in_one_way() -> None:
+    """Two of them would silently ignore one."""
+    with pytest.raises(PrerequisiteError, match="-T expand and -T quick choose different prompts"):
+        critique_revise(expand=10, quick=True)

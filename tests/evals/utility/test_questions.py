@@ -58,7 +58,7 @@ def test_an_id_is_made_of_the_question(tmp_path: Path) -> None:
     ("row", "complaint"),
     [
         ("{", "Expecting"),
-        ("[]", "dictionary"),
+        ("[]", "must be an object"),
         ({**ROW, "options": {"A": "x"}}, r"options must be A to D, found \['A'\]"),
         ({**ROW, "answer_idx": "E"}, "answer_idx must be one of A to D, found 'E'"),
         ({"question": "?"}, "Field required"),
@@ -73,7 +73,7 @@ def test_a_bad_row_is_named(tmp_path: Path, row: Any, complaint: str) -> None:
 
 def test_a_bad_file_is_named(tmp_path: Path) -> None:
     """A file that is missing, empty, or not what its name says is quoted."""
-    with pytest.raises(BadInput, match=r"no question file '.*nowhere\.jsonl'"):
+    with pytest.raises(BadInput, match=r"no file '.*nowhere\.jsonl'"):
         read_questions(tmp_path / "nowhere.jsonl")
     with pytest.raises(BadInput, match=r"q\.jsonl: holds no question"):
         read_questions(write(tmp_path / "q.jsonl", {"canary": "x"}))
