@@ -21,7 +21,7 @@ import yaml
 
 from conscience.constitution.rubric import Item
 from conscience.evals.judges.judgment import Judgment, ResponseLabel
-from conscience.evals.judges.rubric import clean, lexicon, search
+from conscience.evals.judges.rubric import clean, search
 
 FEATURES_FILE = Path(__file__).parent / "refusal_features.yaml"
 WEIGHTS_FILE = Path(__file__).parent / "refusal_weights.json"
@@ -140,8 +140,5 @@ def _deciding(found: dict[str, str], best: int) -> str:
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
     rows = yaml.safe_load(FEATURES_FILE.read_text(encoding="utf-8"))
-    named = {name: row["pattern"] for name, row in rows.items()}
-    return {
-        name: re.compile(lexicon()[p[1:]] if p.startswith("@") else p, re.IGNORECASE | re.MULTILINE)
-        for name, p in named.items()
-    }
+    patterns = {name: p if isinstance(p := row["pattern"], str) else "|".join(p) for name, row in rows.items()}
+    return {name: re.compile(pattern, re.IGNORECASE | re.MULTILINE) for name, pattern in patterns.items()}
