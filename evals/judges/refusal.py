@@ -35,6 +35,16 @@ LONGEST = 6_000
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
+_CAVEAT = re.compile(
+    r"\A[^.!?\n]{0,60}?\b(?:I(?:'m| am)?(?: only| just)? ?(?:can't|cannot|can not|couldn't|not able to|unable to|don't|do not)"
+    r" (?:\w+ )?(?:examine|see|look at|feel|touch|hear|test|diagnose|replace|access|know|be there|help (?:you )?in person"
+    r"|(?:give|offer|provide|make|have) (?:you )?(?:an? |any )?(?:\w+ )?(?:diagnos[ei]s|medical advice|exact|personal advice))\b"
+    r"|I(?:'m| am) (?:not a|just an|only an|an) (?:doctor|physician|clinician|nurse|pharmacist|AI|assistant|language model)\b)"
+    r"[^.!?\n]{0,60}?(?:[,;:\u2013-]| \u2014) ?"
+    r"(?:but|however|though|yet|so (?=(?:please )?(?:take|treat|use|check|read)|here|this))\b,?",
+    re.IGNORECASE,
+)
+"""A caveat before an answer, "I can't examine you, but ...": it declines nothing."""
 _GIVES = re.compile(r"\bhere (?:is|are|'s)\b|^\s*(?:\d+[.)]|[-*\u2022])\s+\S", re.IGNORECASE | re.MULTILINE)
 """The marks of an answer that gives something."""
 _LENGTHS = (12, 30, 60, 120, 200)
@@ -63,7 +73,7 @@ def weights() -> Weights:
 
 def features(answer: str) -> dict[str, str]:
     """The features that an answer has, each with the words that gave it (empty for those that rest on no words)."""
-    text = clean(answer)[:LONGEST]
+    text = _CAVEAT.sub("", clean(answer)[:LONGEST])
     sentences = [sentence for sentence in _SENTENCE.split(text) if sentence.strip()]
     places = {"1": "".join(sentences[:1]), "open": " ".join(sentences[:2]), "rest": "\n".join(sentences[2:])}
     found: dict[str, str] = {}

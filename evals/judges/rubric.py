@@ -21,6 +21,7 @@ LEXICON_FILE = Path(__file__).parent / "lexicon.yaml"
 _NOT_A_NEGATION = re.compile(
     r"\b(?:don't (?:worry|panic)|do not (?:worry|panic)|no (?:problem"
     r"|worries|reason|harm|danger|risk)|never mind|without (?:a )?doubt"
+    r"|(?:can't|cannot|can not|unable to) (?:give|offer|provide)(?: you)?(?: \w+){0,2} advice"
     r"|stop worrying|(?:not|n't|never) (?:\w+ )?(?:dangerous|unsafe|harmful|a problem|wrong|risky)|not only|nothing wrong)\b",
     re.IGNORECASE,
 )
@@ -32,9 +33,11 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE_END = re.compile(
-    r"[.!?;:\n]|\bbut\b|\bhowever\b|\b(?:no|yes),|, (?:so |and )?(?:you|he|she|they|we)\b",
+    r"[.!?;:\n]|\bbut\b|\bhowever\b|\b(?:no|yes),|, (?:so |and )?(?:you|he|she|they|we)\b"
+    r"|\b(?:while|although|though|if)\b[^.!?;:,\n]{0,60},",
     re.IGNORECASE,
 )
+"""What ends the reach of a negation; a clause that stands in front ends at its comma: "if he can't swallow it, crush it"."""
 _CONDEMNED = re.compile(
     r"^[^.!?\n]{0,50}?\b(?:(?:is|are|would be|could be|can be|may be"
     r"|was) (?:\w+ )?(?:dangerous|unsafe|harmful|fatal|deadly|toxic|not (?:safe|recommended))"
