@@ -3,10 +3,11 @@
 `inspect eval` exits 0 on an errored log: what is read here is `log.status`.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log
+from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
 
 from conscience.evals.errors import BadInput
 
@@ -59,16 +60,48 @@ def newest_by_task(places: Iterable[str]) -> dict[str, EvalLog]:
     Raises:
         BadInput: see `find_logs` and `read`; or the places hold logs of several models.
     """
-    newest: dict[str, tuple[str, str]] = {}
-    models: set[str] = set()
+    found = by_model(places)
+    if len(found) > 1:
+        raise BadInput(f"logs of several models in {list(places)!r}: {', '.join(sorted(found))}; name one model's logs")
+    return next(iter(found.values()))
+
+
+def by_model(places: Iterable[str]) -> dict[str, dict[str, EvalLog]]:
+    """The same for several models: by model, the newest finished log of each task.
+
+    Raises:
+        BadInput: see `find_logs` and `read`.
+    """
+    newest: dict[str, dict[str, tuple[str, str]]] = {}
     for file in find_logs(places):
         header = read(file, header_only=True)
-        models.add(header.eval.model)
-        created, _ = newest.get(task_name(header), ("", ""))
+        of_model = newest.setdefault(header.eval.model, {})
+        created, _ = of_model.get(task_name(header), ("", ""))
         if header.eval.created >= created:
-            newest[task_name(header)] = (header.eval.created, file)
-    if len(models) > 1:
-        raise BadInput(
-            f"logs of several models in {list(places)!r}: {', '.join(sorted(models))}; name one model's logs"
-        )
-    return {task: read(file) for task, (_, file) in sorted(newest.items())}
+            of_model[task_name(header)] = (header.eval.created, file)
+    return {
+        model: {task: read(file) for task, (_, file) in sorted(tasks.items())}
+        for model, tasks in sorted(newest.items())
+    }
+
+
+def path_of(log: EvalLog) -> Path:
+    """Where a log lies."""
+    return Path(log.location.removeprefix("file://"))
+
+
+def rewrite(log: EvalLog) -> None:
+    """Write a log that was edited back to its place, in one step.
+
+    Raises:
+        BadInput: its folder cannot be written to.
+    """
+    file = path_of(log)
+    temporary = file.with_name(f".{os.getpid()}.{file.name}")
+    try:
+        write_eval_log(log, str(temporary))
+        temporary.replace(file)
+    except OSError as error:
+        raise BadInput(f"cannot write {str(file)!r}: {error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -80,56 +80,6 @@ def grouped_rates(values: Floats, groups: Sequence[str], weights: Floats) -> Flo
     return np.asarray(np.mean(rates, axis=0))
 
 
-def paired_ratio(
-    base: Floats, candidate: Floats, groups: Sequence[str], clusters: Sequence[str], seed: int = SEED
-) -> Estimate:
-    """Ratio candidate / base of the mean over groups of their rates, with a percentile interval; for showing.
-
-    Clusters are resampled within each group. A draw in which the base has no event makes the ratio infinite; with a base
-    that has none at all there is no ratio: nan. A candidate without an event would bootstrap to exactly 0; its upper limits
-    are the exact binomial ones over clusters instead. A verdict is taken from `paired_excess`, which divides by nothing.
-    """
-    if len(base) == 0:
-        return NOTHING
-    weights = _stratified_weights(groups, clusters, seed)
-    once = np.ones((1, len(base)))
-    base_point = float(grouped_rates(base, groups, once)[0])
-    if base_point == 0:
-        return Estimate(nan, nan, nan, nan, nan, len(base))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = grouped_rates(candidate, groups, weights) / grouped_rates(base, groups, weights)
-    ratios[np.isnan(ratios)] = np.inf
-    if not candidate.any():
-        exact = proportion(0, len(set(zip(groups, clusters, strict=True))))
-        return Estimate(0.0, 0.0, exact.high / base_point, 0.0, exact.upper / base_point, len(base))
-    return _summary(float(grouped_rates(candidate, groups, once)[0]) / base_point, ratios, len(base))
-
-
-def paired_excess(
-    base: Floats, candidate: Floats, groups: Sequence[str], clusters: Sequence[str], ratio: float
-) -> Estimate:
-    """How far the candidate's rate lies above `ratio` times the base's: mean over groups of (candidate - ratio * base).
-
-    The hypothesis "candidate / base <= ratio" is "this excess <= 0" (Fieller 1954), which needs no division: a base without
-    events is no special case. Limits are Student's t over cluster means, stratified by group, with Welch's degrees of
-    freedom. A group with fewer than two clusters has no variance: nan.
-    """
-    means, variances, counts = [], [], []
-    names, values = np.asarray(groups, dtype=str), candidate - ratio * base
-    for group in np.unique(names):
-        mask = names == group
-        inside = _cluster_means(values[mask], np.asarray(clusters, dtype=str)[mask])
-        means.append(float(inside.mean()))
-        counts.append(len(inside))
-        variances.append(float(inside.var(ddof=1)) / len(inside) if len(inside) > 1 else nan)
-    if not means:
-        return NOTHING
-    total = float(np.sum(variances))
-    spread = float(np.sqrt(total)) / len(means)
-    freedom = total**2 / sum(v**2 / (n - 1) for v, n in zip(variances, counts, strict=True)) if total > 0 else np.inf
-    return _limits(float(np.mean(means)), spread, freedom, len(base))
-
-
 def paired_difference(base: Floats, candidate: Floats, clusters: Sequence[str]) -> Estimate:
     """Difference candidate - base of two means over the same items.
 
@@ -158,9 +108,17 @@ def rate(values: Floats, groups: Sequence[str], clusters: Sequence[str], seed: i
     if values.min() == values.max() and values[0] in (0.0, 1.0):
         count = len(set(zip(groups, clusters, strict=True)))
         return replace(proportion(int(values[0]) * count, count), n=len(values))
-    weights = _stratified_weights(groups, clusters, seed)
     point = float(grouped_rates(values, groups, np.ones((1, len(values))))[0])
-    return _summary(point, grouped_rates(values, groups, weights), len(values))
+    return _summary(point, rate_draws(values, groups, clusters, seed), len(values))
+
+
+def rate_draws(values: Floats, groups: Sequence[str], clusters: Sequence[str], seed: int = SEED) -> Floats:
+    """The draws behind `rate`, shape (draws,); without variation, from the posterior under Jeffreys' prior over clusters."""
+    if values.min() == values.max() and values[0] in (0.0, 1.0):
+        count = len(set(zip(groups, clusters, strict=True)))
+        events = values[0] * count
+        return np.random.default_rng(seed).beta(events + 0.5, count - events + 0.5, DRAWS)
+    return grouped_rates(values, groups, _stratified_weights(groups, clusters, seed))
 
 
 def weighted_rate(values: Floats, weights: Floats, clusters: Sequence[str], seed: int = SEED) -> Estimate:
@@ -210,14 +168,20 @@ def passing_groups(passed: Floats, groups: Sequence[str], bar: float, seed: int 
     """
     if len(passed) == 0:
         return NOTHING
+    names = np.asarray(groups, dtype=str)
+    point = sum(int(passed[names == group].mean() >= bar) for group in np.unique(names))
+    return _summary(float(point), passing_draws(passed, groups, bar, seed), len(passed))
+
+
+def passing_draws(passed: Floats, groups: Sequence[str], bar: float, seed: int = SEED) -> Floats:
+    """The draws behind `passing_groups`, shape (draws,)."""
     rng = np.random.default_rng(seed)
     names = np.asarray(groups, dtype=str)
-    point, drawn = 0, np.zeros(DRAWS)
+    drawn = np.zeros(DRAWS)
     for group in np.unique(names):
         values = passed[names == group]
-        point += int(values.mean() >= bar)
         drawn += rng.beta(values.sum() + 0.5, len(values) - values.sum() + 0.5, size=DRAWS) >= bar
-    return _summary(float(point), drawn, len(passed))
+    return drawn
 
 
 def mcnemar(base: Floats, candidate: Floats) -> float:

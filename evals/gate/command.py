@@ -1,13 +1,16 @@
-"""`conscience gate`: compare a candidate with its base and give a verdict."""
+"""`conscience gate`: compare candidates with their base and give a verdict; plan, verify, and test the gate itself."""
 
+import os
 from pathlib import Path
 
 import click
 
+_LOGS = "Log file or folder of the {}; may be repeated."
 
-@click.command()
-@click.option("--base", multiple=True, required=True, help="Log file or folder of the base; may be repeated.")
-@click.option("--candidate", multiple=True, required=True, help="Log file or folder of the candidate; may be repeated.")
+
+@click.group(invoke_without_command=True)
+@click.option("--base", multiple=True, help=_LOGS.format("base"))
+@click.option("--candidate", multiple=True, help=_LOGS.format("candidate, or of several, compared at once"))
 @click.option(
     "--calibration",
     "calibrations",
@@ -15,22 +18,121 @@ import click
     type=click.Path(path_type=Path),
     help="What `conscience calibrate --out` wrote on a judge of these logs; may be repeated.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the report.")
-def gate(base: tuple[str, ...], candidate: tuple[str, ...], calibrations: tuple[Path, ...], out: Path) -> int:
+@click.option("--targets", type=click.Path(path_type=Path), help="YAML with other bars.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.")
+@click.option(
+    "--self-test", "self_test", multiple=True, help="Logs of one model: print the gate's own error rates on them."
+)
+@click.pass_context
+def gate(
+    context: click.Context,
+    base: tuple[str, ...],
+    candidate: tuple[str, ...],
+    calibrations: tuple[Path, ...],
+    targets: Path | None,
+    out: Path | None,
+    self_test: tuple[str, ...],
+) -> int:
     """Compare a candidate with its base on the four targets.
 
-    Writes report.html, report.md and report.json. Exit status: 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 bad input (nothing is
-    written).
+    Writes report.html, report.md, report.json and report.xml (JUnit), and the verdict into the candidate's log. Several
+    candidates get a folder each, and pass only if they do after Holm's adjustment. Exit status: 0 PASS (all candidates), 1 FAIL
+    (any), 2 INCONCLUSIVE, 3 bad input (nothing is written).
     """
+    if context.invoked_subcommand:
+        return 0
     from conscience.evals import logs
-    from conscience.evals.gate import report, trust, verdict
-    from conscience.evals.gate.comparison import compare
+    from conscience.evals.errors import BadInput
+    from conscience.evals.gate import binding, looks, report, selftest, trust, verdict
+    from conscience.evals.gate.comparison import SAFETY, compare
 
-    arms = compare(logs.newest_by_task(base), logs.newest_by_task(candidate))
-    trust.check_independence(arms)
-    measured = trust.read_calibrations(calibrations, arms)
-    summary = report.summarise(arms, verdict.judge_targets(arms), measured)
-    report.write(summary, out)
-    click.echo(report.table(summary))
-    click.echo(f"\nreport: {out / 'report.html'}")
-    return verdict.EXIT_CODE[summary.verdict]
+    bars = verdict.read_targets(targets) if targets else verdict.Targets()
+    if self_test:
+        click.echo(selftest.table(selftest.self_test(logs.newest_by_task(self_test), bars)))
+        return 0
+    for name, value in (("--base", base), ("--candidate", candidate), ("--out", out)):
+        if not value:
+            raise click.UsageError(f"Missing option '{name}'.")
+    assert out is not None
+    ours, candidates = logs.newest_by_task(base), logs.by_model(candidate)
+    own = next(iter(ours.values())).eval.model
+    if len(candidates) > 1 and own in candidates:
+        raise BadInput(
+            f"the candidates' logs hold the base's, {own!r}, among {', '.join(candidates)}; name candidates only"
+        )
+    compared = {model: compare(ours, found) for model, found in candidates.items()}
+    measured, outcomes = {}, {}
+    for model, arms in compared.items():
+        trust.check_independence(arms)
+        measured[model] = trust.read_calibrations(calibrations, arms)
+        outcomes[model] = verdict.judge_targets(arms, bars, trust.error_of(measured[model], arms[SAFETY]))
+    stands = verdict.holm(outcomes)
+    verdicts = []
+    for model, arms in compared.items():
+        folder = out / model.rsplit("/", 1)[-1] if len(compared) > 1 else out
+        summary = report.summarise(
+            arms,
+            outcomes[model],
+            binding.inputs(arms, calibrations, bars, folder),
+            measured[model],
+            looks.record(arms[SAFETY]),
+            rivals=len(compared),
+            stands=model in stands,
+        )
+        report.write(summary, folder)
+        binding.label(arms[SAFETY], summary)
+        verdicts.append(summary.verdict)
+        click.echo(report.table(summary))
+        click.echo(f"\nreport: {folder / 'report.html'}")
+        if step := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with Path(step).open("a", encoding="utf-8") as file:
+                file.write((folder / "report.md").read_text(encoding="utf-8"))
+    return verdict.EXIT_CODE[verdict.worst(verdicts)]
+
+
+@gate.command()
+@click.argument("report", type=click.Path(path_type=Path))
+def verify(report: Path) -> int:
+    """Make REPORT (report.json) again from its logs and say whether it still holds.
+
+    Exit status: 0 it holds, 1 it does not (says what), 3 a log is missing or cannot be compared any more.
+    """
+    from conscience.evals.gate.binding import differences
+
+    changed = differences(report)
+    for line in changed:
+        click.echo(line)
+    click.echo(f"{report}: {'does not hold' if changed else 'holds'}")
+    return int(bool(changed))
+
+
+@gate.command()
+@click.option("--base-rate", type=click.FloatRange(0, 1, min_open=True), required=True, help="Base's true unsafe rate.")
+@click.option(
+    "--ratio", type=click.FloatRange(0, 1), required=True, help="Candidate's true unsafe rate over the base's."
+)
+@click.option(
+    "--power", type=click.FloatRange(0.05, 0.999), default=0.8, show_default=True, help="Wanted probability of PASS."
+)
+@click.option("--sensitivity", type=click.FloatRange(0.5, 1), default=1.0, show_default=True, help="Of the judge.")
+@click.option("--specificity", type=click.FloatRange(0.5, 1), default=1.0, show_default=True, help="Of the judge.")
+@click.option(
+    "--labels", type=click.IntRange(0), default=0, help="Human labels on safe answers; 0: specificity is known."
+)
+@click.option(
+    "--churn", type=click.FloatRange(0, 1), default=0.10, show_default=True, help="Questions that one alone gets right."
+)
+@click.option("--change", type=click.FloatRange(-1, 1), default=0.0, show_default=True, help="True change of accuracy.")
+@click.option(
+    "--refused", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="True share of controls refused."
+)
+@click.option(
+    "--probes", type=click.FloatRange(0, 1), default=0.90, show_default=True, help="True share of probes passed."
+)
+@click.option("--targets", type=click.Path(path_type=Path), help="YAML with other bars.")
+def plan(power: float, targets: Path | None, **believed: float) -> None:
+    """How many items each target needs before the gate can pass a candidate that deserves it."""
+    from conscience.evals.gate import planning, verdict
+
+    bars = verdict.read_targets(targets) if targets else verdict.Targets()
+    click.echo(planning.table(planning.Assumptions(**believed), bars, power))  # type: ignore[arg-type]

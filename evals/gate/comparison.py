@@ -108,6 +108,24 @@ def _judges(samples: Sequence[EvalSample]) -> set[str]:
     return {str(judge) for judge in named if judge}
 
 
+def content(log: EvalLog) -> str:
+    """SHA-256 over what was asked, answered and scored: what a report is bound to. Tags and other later notes are left out."""
+    rows = sorted(
+        json.dumps(
+            [
+                str(sample.id),
+                sample.epoch,
+                sample.output.completion,
+                {name: score.value for name, score in (sample.scores or {}).items()},
+            ],
+            sort_keys=True,
+            default=str,
+        )
+        for sample in log.samples or []
+    )
+    return hashlib.sha256("\n".join([_digest(log), *rows]).encode()).hexdigest()
+
+
 def _digest(log: EvalLog) -> str:
     """SHA-256 over what each sample asks and how it is judged: an edited rubric under the same id is another sample."""
     rows = sorted(
@@ -162,8 +180,8 @@ def _check(task: str, base: EvalLog, candidate: EvalLog) -> None:
 
 
 def _pair(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
-    merged = _frame(task, base).merge(
-        _frame(task, candidate)[["id", "epoch", "value", "answer", "explanation"]],
+    merged = judged_values(task, base).merge(
+        judged_values(task, candidate)[["id", "epoch", "value", "answer", "explanation"]],
         on=["id", "epoch"],
         suffixes=("_base", "_candidate"),
         validate="one_to_one",
@@ -186,7 +204,8 @@ def _pair(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
     return Arms(task, base, candidate, samples, unscored, len(merged), partial)
 
 
-def _frame(task: str, log: EvalLog) -> pd.DataFrame:
+def judged_values(task: str, log: EvalLog) -> pd.DataFrame:
+    """One log as a table: id, epoch, group, cluster, prompt, answer, value (nan: unscored), explanation; no neutral twins."""
     scorer, key = _SCORE[task]
     group = {SAFETY: "surface", PRINCIPLES: "principle"}.get(task, "stratum")
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from math import isfinite, isinf, isnan
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,14 +18,14 @@ from pydantic import BaseModel, ConfigDict
 from conscience.evals import statistics
 from conscience.evals.files import write_atomically
 from conscience.evals.gate import surfaces, trust, verdict
-from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms, settings
+from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms, content, settings
 from conscience.evals.gate.disagreement import Disagreement, disagreements
 from conscience.evals.gate.surfaces import Conflict, Measure, Turn
-from conscience.evals.gate.verdict import Outcome, Verdict
+from conscience.evals.gate.verdict import Outcome, Targets, Verdict
 from conscience.evals.judges.calibration import Calibration
 from conscience.evals.statistics import Estimate
 
-SCHEMA = 2
+SCHEMA = 3
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -56,6 +57,19 @@ class Flip(BaseModel):
     """The candidate's answer."""
     why: str
     """What the judges said of the candidate's answer."""
+
+
+class Inputs(BaseModel):
+    """What the report was made from, so that it can be made again; paths are relative to the report's folder."""
+
+    base: list[str]
+    """The base's logs."""
+    candidate: list[str]
+    """The candidate's logs."""
+    calibrations: list[str]
+    """Calibration files."""
+    targets: Targets
+    """Bars."""
 
 
 class Summary(BaseModel):
@@ -94,7 +108,13 @@ class Summary(BaseModel):
     judges: list[str]
     """Identities of the judges."""
     calibrations: list[Calibration]
-    """Their error as measured on human labels, where a file was given. Rates are not corrected for it yet."""
+    """Their error as measured on human labels, where a file was given."""
+    corrected: bool
+    """Whether the safety target is corrected for it."""
+    rivals: int
+    """Candidates compared at once; a PASS stands only after Holm's adjustment for them."""
+    looks: int | None
+    """Runs that were held against this base's run of the test split so far; null for another split."""
     disagreements: list[Disagreement]
     """Answers on which the judges disagree, those first that matter most to the verdict."""
     utility_p: float
@@ -105,15 +125,37 @@ class Summary(BaseModel):
     """Logs, versions, settings, judges."""
     flips: list[Flip]
     """Every sample on which the two differ."""
+    inputs: Inputs
+    """What it was made from."""
 
 
-def summarise(arms: dict[str, Arms], outcomes: list[Outcome], calibrations: Sequence[Calibration] = ()) -> Summary:
-    """Gather what the report says."""
+def summarise(
+    arms: dict[str, Arms],
+    outcomes: list[Outcome],
+    inputs: Inputs,
+    calibrations: Sequence[Calibration] = (),
+    looks: int | None = None,
+    *,
+    rivals: int = 1,
+    stands: bool = True,
+) -> Summary:
+    """Gather what the report says.
+
+    Args:
+        arms: what was compared, by task.
+        outcomes: the four targets.
+        inputs: files behind it.
+        calibrations: of the judges.
+        looks: see `conscience.evals.gate.looks`.
+        rivals: candidates that were compared at once.
+        stands: whether a PASS stands after the adjustment for them.
+    """
     utility = next(a for task, a in arms.items() if task not in (SAFETY, HELPFULNESS, PRINCIPLES))
-    points = [outcome.point for outcome in outcomes]
+    found = verdict.worst(outcome.verdict for outcome in outcomes)
     return Summary(
-        verdict=verdict.overall(outcomes),
-        point=next(v for v in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in points),
+        verdict=Verdict.INCONCLUSIVE if found is Verdict.PASS and not stands else found,
+        point=verdict.worst(outcome.point for outcome in outcomes),
+        rivals=rivals,
         base=arms[SAFETY].base.eval.model,
         candidate=arms[SAFETY].candidate.eval.model,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -127,16 +169,19 @@ def summarise(arms: dict[str, Arms], outcomes: list[Outcome], calibrations: Sequ
         conflicts=surfaces.conflicts(arms[PRINCIPLES]),
         judges=trust.identities(arms),
         calibrations=list(calibrations),
+        corrected=outcomes[0].seen is not None,
+        looks=looks,
         disagreements=disagreements(arms[SAFETY]),
         utility_p=statistics.mcnemar(utility.samples["base"].to_numpy(), utility.samples["candidate"].to_numpy()),
-        notes=_notes(arms, outcomes),
+        notes=[*_multiplicity(rivals, looks, demoted=found is Verdict.PASS and not stands), *_notes(arms, outcomes)],
         provenance=[_provenance(a) for a in arms.values()],
         flips=[flip for a in arms.values() for flip in _flips(a)],
+        inputs=inputs,
     )
 
 
 def write(summary: Summary, out: Path) -> None:
-    """Write the three files, each in one step."""
+    """Write the four files, each in one step."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html")),
@@ -145,11 +190,12 @@ def write(summary: Summary, out: Path) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"figure": figure, "shown": interval}
+    environment.filters |= {"figure": figure, "shown": interval, "more": more}
     environment.globals["arms"] = _both
     page = environment.get_template("report.html").render(s=summary, drawing=Markup(draw(summary.outcomes)))
     markdown = environment.get_template("report.md").render(s=summary, table=markdown_table(summary))
     write_atomically(out / "report.json", summary.model_dump_json(indent=2))
+    write_atomically(out / "report.xml", junit(summary))
     write_atomically(out / "report.md", markdown)
     write_atomically(out / "report.html", page)
 
@@ -196,7 +242,8 @@ def table(summary: Summary) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
     notes = [f"note: {note}" for note in summary.notes]
-    return "\n".join([f"{summary.candidate} against {summary.base}", "", *lines, "", *notes])
+    open_ = [f"{outcome.target}: {more(outcome)}" for outcome in summary.outcomes if outcome.more]
+    return "\n".join([f"{summary.candidate} against {summary.base}", "", *lines, "", *open_, *notes])
 
 
 def markdown_table(summary: Summary) -> str:
@@ -239,6 +286,26 @@ def draw(outcomes: list[Outcome]) -> str:
     return svg.replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
 
 
+def more(outcome: Outcome) -> str:
+    """What would decide an open target."""
+    return f"about {outcome.more:,} more items would decide it, should the rates stay" if outcome.more else ""
+
+
+def junit(summary: Summary) -> str:
+    """The targets as JUnit test cases: FAIL is a failure, INCONCLUSIVE an error, for nothing was shown."""
+    tags = {Verdict.FAIL: "failure", Verdict.INCONCLUSIVE: "error"}
+    counts = {f"{tag}s": str(sum(tags.get(o.verdict) == tag for o in summary.outcomes)) for tag in tags.values()}
+    suite = ElementTree.Element("testsuite", {"name": summary.candidate, "tests": str(len(summary.outcomes)), **counts})
+    for outcome in summary.outcomes:
+        case = ElementTree.SubElement(suite, "testcase", classname="conscience.gate", name=outcome.target)
+        said = f"{outcome.metric}: {interval(outcome.estimate)}, bar {figure(outcome.bar)}"
+        if outcome.verdict in tags:
+            reason = "; ".join(part for part in (said, outcome.note, more(outcome)) if part)
+            ElementTree.SubElement(case, tags[outcome.verdict], type=outcome.verdict.value, message=reason)
+        ElementTree.SubElement(case, "system-out").text = said
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
 def _groups(arms: Arms) -> list[Group]:
     found = []
     for name, rows_ in arms.samples.groupby("group"):
@@ -268,9 +335,14 @@ def _flips(arms: Arms) -> list[Flip]:
 def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
     notes = [f"{outcome.target}: {outcome.note}" for outcome in outcomes if outcome.note]
     if any(judge.startswith("embedded@") for judge in trust.identities(arms)):
+        error = (
+            "whose error is corrected for in the safety target"
+            if outcomes[0].seen
+            else "whose error is not corrected for"
+        )
         notes.append(
             "Safety, helpfulness and principles are measured by the embedded judges (patterns of each item's rubric, and a "
-            "refusal classifier), whose error is not corrected for."
+            f"refusal classifier), {error}."
         )
     if "clinical_basics" in arms:
         notes.append("Utility is measured on clinical_basics, 60 easy questions of this project, not on MedQA.")
@@ -284,6 +356,18 @@ def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
         notes.append(
             f"Fewer than 200 items behind: {', '.join(small)}. Intervals are wide; INCONCLUSIVE means just that."
         )
+    return notes
+
+
+def _multiplicity(rivals: int, looks: int | None, *, demoted: bool) -> list[str]:
+    notes = []
+    if rivals > 1:
+        notes.append(
+            f"{rivals} candidates were compared at once: a PASS stands only if it does after Holm's adjustment"
+            + (", and this one does not." if demoted else ".")
+        )
+    if looks is not None and looks > 1:
+        notes.append(f"{looks} runs were held against this base's test split so far: choose on dev, look at test once.")
     return notes
 
 
@@ -306,6 +390,8 @@ def _provenance(arms: Arms) -> dict[str, Any]:
         "task": arms.task,
         "samples": arms.total,
         "unscored (base, candidate)": f"{arms.unscored[0]}, {arms.unscored[1]}",
+        "base content": content(arms.base),
+        "candidate content": content(arms.candidate),
         "base log": f"{arms.base.eval.eval_id} {Path(arms.base.location).name}",
         "candidate log": f"{arms.candidate.eval.eval_id} {Path(arms.candidate.location).name}",
         **{name: str(value) for name, value in same.items()},

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from conscience.evals.errors import BadInput, NotComparable
 from conscience.evals.gate.comparison import UTILITIES, Arms, settings
-from conscience.evals.judges.calibration import Calibration
+from conscience.evals.judges.calibration import SAFE, UNSAFE, Calibration
 from conscience.evals.models.card import find
+from conscience.evals.ratio import JudgeError
 
 
 def identities(arms: Mapping[str, Arms]) -> list[str]:
@@ -82,3 +83,30 @@ def read_calibrations(files: Iterable[Path], arms: Mapping[str, Arms]) -> list[C
             )
         found.append(calibration)
     return found
+
+
+def error_of(calibrations: Iterable[Calibration], arms: Arms) -> JudgeError | None:
+    """The error that the safety target is corrected for: of the calibration that labels harm and is of exactly these judges.
+
+    A calibration of one judge among several says nothing of their majority, and one on refusals nothing of harm.
+
+    Raises:
+        NotComparable: several fit.
+    """
+    [judges] = settings(arms.candidate)["judge"]
+    fitting = [c for c in calibrations if c.identity == judges and c.positive == UNSAFE and c.judge not in _PARTS]
+    if len(fitting) > 1:
+        raise NotComparable(f"several calibrations fit {judges!r}: {', '.join(c.labels for c in fitting)}; give one")
+    if not fitting:
+        return None
+    counts = fitting[0].overall.confusion
+    return JudgeError(
+        true_positives=counts.get(UNSAFE, {}).get(UNSAFE, 0),
+        false_negatives=counts.get(UNSAFE, {}).get(SAFE, 0),
+        true_negatives=counts.get(SAFE, {}).get(SAFE, 0),
+        false_positives=counts.get(SAFE, {}).get(UNSAFE, 0),
+    )
+
+
+_PARTS = ("refusal", "rubric")
+"""Members of the embedded ensemble that can be calibrated alone, under the ensemble's identity."""
