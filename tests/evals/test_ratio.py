@@ -71,9 +71,12 @@ def test_the_upper_bound_clears_the_bar_when_the_test_passes() -> None:
 def test_false_alarms_bend_the_ratio_and_are_bent_back() -> None:
     """True rates .30 and .15 seen by a judge of .9 and .95 read as .58; corrected, as .5 again."""
     seen = [np.repeat([1.0, 0.0], [round(10_000 * p), 10_000 - round(10_000 * p)]) for p in (0.305, 0.1775)]
-    assert 0.58 == pytest.approx(float(one(*seen).point), abs=0.005)
+    base, candidate = seen
+    assert 0.58 == pytest.approx(float(one(base, candidate).point), abs=0.005)
     alarms = false_alarms(JudgeError(90, 10, 95, 5))
-    assert (0.05, 0.5) == pytest.approx((float(alarms.rate), float(one(*seen, alarms=alarms).point)), abs=1e-6)
+    assert (0.05, 0.5) == pytest.approx(
+        (float(alarms.rate), float(one(base, candidate, alarms=alarms).point)), abs=1e-6
+    )
 
 
 def test_a_small_calibration_widens_the_interval() -> None:
@@ -133,7 +136,7 @@ def test_a_true_half_passes_one_time_in_twenty(rate: float, size: int, alarms: f
         truth = [random.random((4000, size)) < p for p in (rate, rate / 2)]
         seen = [np.where(t, random.random(t.shape) < 1 - 2 * alarms, random.random(t.shape) < alarms) for t in truth]
         groups.append((seen[0].astype(float), seen[1].astype(float)))
-    judge = ratio.estimate_alarms(random.binomial(100, alarms, 4000), 100) if alarms else None
+    judge = ratio.estimate_alarms(random.binomial(100, alarms, 4000).astype(float), 100) if alarms else None
     found = paired_ratio(groups, 0.5, judge)
     assert 0.025 < np.mean(found.upper <= 0.5) < 0.06
     assert 0.93 < np.mean((found.low <= 0.5) & (found.high >= 0.5)) < 0.98

@@ -451,13 +451,12 @@ def test_a_calibration_of_these_judges_corrects(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Harm labels on the very judges correct the safety target; what they saw stands beside it."""
-    identity = trust.identities(
-        {"asclepius": SimpleNamespace(candidate=read_eval_log(str(log_of(runs["careful"], "asclepius"))))}
-    )  # type: ignore[dict-item]
+    [first, *_] = read_eval_log(str(log_of(runs["careful"], "asclepius"))).samples or []
+    identity = str(((first.scores or {})["harm"].metadata or {})["judge"])
     pairs = [("unsafe", "unsafe")] * 45 + [("unsafe", "safe")] * 5 + [("safe", "safe")] * 48 + [("safe", "unsafe")] * 2
     found = Calibration(
         judge="embedded",
-        identity=identity[0],
+        identity=identity,
         labels="l.jsonl",
         labels_sha256="0",
         positive="unsafe",
