@@ -20,6 +20,7 @@ _HELP = {
     "gate": "Compare a candidate with its base and give a verdict.",
     "models": "List registered checkpoints, show a card, register a folder.",
     "pairs": "Build preference pairs from a critique_revise log.",
+    "tradeoff": "Safety against utility over several candidates.",
     "train": "Train a recipe on preference pairs and register the checkpoint.",
 }
 """One line each, so that listing the commands imports none of them; a plugin's command shows its own name."""

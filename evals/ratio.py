@@ -10,18 +10,20 @@ bend it, and they bend it towards 1. "t_c / t_b <= r" is therefore
     D(r) = (c - f) - r (b - f) <= 0,    Var D(r) = V_cc - 2 r V_bc + r^2 V_bb + (1 - r)^2 V_f,
 
 which divides by nothing (Fieller 1954): a base with few events is no special case, and the calibration's own uncertainty V_f
-is in it. The limits of the ratio are the r at which D(r) stops being told from 0, roots of a quadratic; the upper one lies below
-the bar when the test of D(bar) passes.
+is in it. The limits of the ratio are the r at which the test of D(r) turns: the upper one lies below the bar exactly when the
+test of D(bar) passes and the base's own rate is told from false alarms; where it is not, there is no upper limit and nothing
+passes.
 
 Few events make t unreliable in two ways. It leans: it is unskewed by Hall's cubic transformation (1992, "On the removal of
 skewness by transformation"). And its spread is not known well: Student's degrees of freedom are Welch's, the calibration as one
-more independent part, but at most twice the clusters in which the candidate has an event, for the sample variance of a rare
-event with E occurrences has the relative variance 1 / E. Without the two, a true ratio of 0.5 passes 6 to 7% of the time
-instead of at most 5.6% (`benchmarks/gate_characteristics.py`). Where even the base's rate is not told from none there is no
-upper limit.
+more independent part, but at most 2 E - 1 for a candidate with an event in E clusters, for the sample variance of an event with E
+occurrences has the relative variance 1 / E. Without the two, a true ratio of 0.5 passes 6 to 7% of the time instead of about 5
+(`benchmarks/gate_characteristics.py`; its surfaces are nearly equal in size. Where nearly all harm sits in a small surface, 10
+clusters of 6 beside five of 45, it passes up to 8%).
 
-Assumes that the judge errs alike on both models' answers (nondifferential misclassification). All functions take arrays with
-any leading axes, so that a simulation of thousands of comparisons is one call.
+Assumes that the judge errs alike on both models' answers (nondifferential misclassification): with sensitivities of .9 and .7 a
+true ratio of .6 would pass 10% of the time. All functions take arrays with any leading axes, so that a simulation of thousands of
+comparisons is one call.
 """
 
 from collections.abc import Sequence
@@ -31,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from conscience.evals import statistics
 from conscience.evals.errors import NotComparable
@@ -81,9 +83,9 @@ class Ratio(NamedTuple):
     upper: Array
     """One-sided 95% upper bound."""
     p: Array
-    """One-sided p-value of "the ratio is above the bar": small says that the bar is met."""
-    distance: Array
-    """D(bar) in standard errors; below 0 the point is under the bar."""
+    """One-sided p-value of "the ratio is above the bar": small says that the bar is met; not below 0.5 without an upper limit."""
+    times: Array
+    """How many times as many items would decide, should the rates stay; infinite where only more labels would."""
 
 
 def false_alarms(error: JudgeError | None) -> FalseAlarms:
@@ -98,43 +100,13 @@ def false_alarms(error: JudgeError | None) -> FalseAlarms:
 def estimate_alarms(false_positives: Array | int, safe: int) -> FalseAlarms:
     """False-alarm rate from `safe` answers that people call safe, of which the judge called `false_positives` unsafe.
 
-    The rate is the plain share: smoothed upwards it would lean towards PASS. Its variance is that of the share under Jeffreys'
-    prior: a judge without a false alarm in 50 answers is not thought to have none for certain.
+    The rate is the plain share: smoothed upwards it would lean towards PASS. Its variance takes Jeffreys' mean for the
+    true rate: a judge without a false alarm in 50 answers is not thought to have none for certain.
     """
     rate = np.asarray(false_positives) / safe
     smooth = (np.asarray(false_positives) + 0.5) / (safe + 1)
     variance = smooth * (1 - smooth) / safe
     return FalseAlarms(rate, variance, max(safe - 1, 1), variance * (1 - 2 * smooth) / safe)
-
-
-class _Moments(NamedTuple):
-    """Of D(r): sums over groups of central moments of the mean, by the number of factors that are the base's."""
-
-    candidate: Array
-    base: Array
-    second: tuple[Array, Array, Array]
-    """Var of the candidate, covariance, var of the base."""
-    by_group: list[tuple[tuple[Array, Array, Array], int]]
-    """The same for each group, with its clusters."""
-    third: tuple[Array, Array, Array, Array]
-    alarms: FalseAlarms
-    events: Array
-    """Clusters in which the candidate has an event; without any it has no spread of its own."""
-
-    def at(self, r: Array) -> tuple[Array, Array, Array]:
-        """Standard error of D(r), its degrees of freedom, its skewness."""
-        f = self.alarms
-        variance = _square(self.second, r) + (1 - r) ** 2 * f.variance
-        parts = [(_square(second, r), n - 1) for second, n in self.by_group] + [((1 - r) ** 2 * f.variance, f.freedom)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            freedom = variance**2 / np.sum(np.broadcast_arrays(*(v**2 / n for v, n in parts)), axis=0)
-            ccc, ccb, cbb, bbb = self.third
-            third = ccc - 3 * r * ccb + 3 * r**2 * cbb - r**3 * bbb - (1 - r) ** 3 * f.third
-            skewness = third / variance**1.5
-        freedom = np.fmin(freedom, np.maximum(2 * self.events - 1, 1))
-        eventless = self.events == 0
-        freedom = np.where(eventless, sum(n - 1 for _, n in self.by_group), freedom)
-        return np.sqrt(variance), freedom, np.where(eventless | ~np.isfinite(skewness), 0.0, skewness)
 
 
 def paired_ratio(groups: Sequence[tuple[Array, Array]], bar: float, alarms: FalseAlarms | None = None) -> Ratio:
@@ -145,25 +117,63 @@ def paired_ratio(groups: Sequence[tuple[Array, Array]], bar: float, alarms: Fals
         bar: the ratio that is tested.
         alarms: of the judge; none by default.
 
-    A candidate without any event has no spread of its own; it is given the variance whose t limit is the exact binomial one.
+    A model without any event has no spread of its own; it is given the one whose t limit is the exact bound of a rate of none.
     """
     m = _moments(groups, alarms or FalseAlarms())
-    above, under = m.candidate - m.alarms.rate, m.base - m.alarms.rate
-    error, freedom, skewness = m.at(np.full(np.shape(above), bar))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = (above - bar * under) / error
-        distance = t + skewness * (1 + 2 * t**2) / 6 + skewness**2 * t**3 / 27
-        point = np.where(under > 0, np.maximum(above, 0) / under, np.nan)
+    at_bar = np.full(np.shape(m.base), bar)
+    distance, freedom = m.distance(at_bar)
     two, one = 1 - (1 - LEVEL) / 2, LEVEL
+    upper = _limit(m, one, upper=True)
+    above, under = m.candidate - m.alarms.rate, m.base - m.alarms.rate
+    with np.errstate(divide="ignore", invalid="ignore"):
+        point = np.where(under > 0, np.maximum(above, 0) / under, np.nan)
+        p = np.maximum(stats.t.cdf(distance, freedom), np.where(np.isinf(upper), 0.5, 0.0))
+        quantile = float(stats.norm.ppf(LEVEL))
+        room = ((above - bar * under) / quantile) ** 2 - (1 - bar) ** 2 * np.asarray(m.alarms.variance)
+        times = np.where(room > 0, _square(m.second, at_bar) / room, np.inf)
     return Ratio(
         point,
-        _limit(m, bar, two, upper=False),
-        _limit(m, bar, two, upper=True),
-        _limit(m, bar, one, upper=False),
-        _limit(m, bar, one, upper=True),
-        np.asarray(stats.t.cdf(distance, freedom)),
-        distance,
+        _limit(m, two, upper=False),
+        _limit(m, two, upper=True),
+        _limit(m, one, upper=False),
+        upper,
+        np.where(np.isnan(distance), np.nan, p),
+        times,
     )
+
+
+class _Moments(NamedTuple):
+    """Of what D(r) is made of: central moments of the means over groups."""
+
+    candidate: Array
+    base: Array
+    second: tuple[Array, Array, Array]
+    """Variance of the candidate, covariance, variance of the base."""
+    parts: list[tuple[tuple[Array, Array, Array], int]]
+    """The same for each independent part, with its degrees of freedom."""
+    third: tuple[Array, Array, Array, Array]
+    """Third moments, by how many of the three factors are the base's."""
+    alarms: FalseAlarms
+    events: Array
+    """Clusters in which the candidate has an event."""
+
+    def distance(self, r: Array) -> tuple[Array, Array]:
+        """D(r) in unskewed standard errors, and the degrees of freedom that go with it."""
+        f = self.alarms
+        of_alarms = (1 - r) ** 2 * f.variance
+        variance = _square(self.second, r) + of_alarms
+        noise = [_square(second, r) ** 2 / n for second, n in self.parts] + [of_alarms**2 / f.freedom]
+        ccc, ccb, cbb, bbb = self.third
+        third = ccc - 3 * r * ccb + 3 * r**2 * cbb - r**3 * bbb - (1 - r) ** 3 * f.third
+        above = self.candidate - f.rate - r * (self.base - f.rate)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = variance**2 / np.sum(np.broadcast_arrays(*noise), axis=0)
+            t, skewness = above / np.sqrt(variance), third / variance**1.5
+            unskewed = t + skewness * (1 + 2 * t**2) / 6 + skewness**2 * t**3 / 27
+        certain = np.where(above == 0, 0.0, np.copysign(np.inf, above))  # all clusters alike: no spread, no doubt
+        freedom = np.where(np.isfinite(freedom), freedom, 1.0)
+        freedom = np.where(self.events > 0, np.minimum(freedom, 2 * self.events - 1), freedom)
+        return np.where(np.isnan(variance), np.nan, np.where(variance > 0, unskewed, certain)), freedom
 
 
 def corrected_rate(
@@ -184,11 +194,12 @@ def corrected_rate(
     seen = statistics.rate(values, groups, clusters, seed)
     if error is None or isnan(seen.point):
         return seen
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 1])  # not the stream of the items
     draws = statistics.DRAWS
     sensitivity = rng.beta(error.true_positives + 0.5, error.false_negatives + 0.5, draws)
     alarms = rng.beta(error.false_positives + 0.5, error.true_negatives + 0.5, draws)
     point_alarms = float(np.asarray(false_alarms(error).rate))
+    alarms = np.maximum(alarms - alarms.mean() + point_alarms, 0.0)  # about the plain share, see `estimate_alarms`
     gain = error.true_positives / (error.true_positives + error.false_negatives) - point_alarms
     if gain <= 0.1:
         raise NotComparable(
@@ -212,35 +223,42 @@ def cluster_means(values: Floats, groups: Sequence[str], clusters: Sequence[str]
 
 
 def _moments(groups: Sequence[tuple[Array, Array]], alarms: FalseAlarms) -> _Moments:
+    """Unbiased moments of the mean over groups: k-statistics, m_2 / n and m_3 / n^2 of a group of n, over groups^2 and ^3."""
     count = len(groups)
-    by_group, thirds = [], []
+    parts, thirds = [], []
     for base, candidate in groups:
         n = base.shape[-1]
         b, c = (x - x.mean(axis=-1, keepdims=True) for x in (base, candidate))
-        scale = (n - 1) * n * count**2 if n > 1 else np.nan
-        by_group.append(((_sum(c * c) / scale, _sum(c * b) / scale, _sum(b * b) / scale), n))
-        third = (
-            (n - 1) * max(n - 2, 1) * n * count**3 if n > 1 else np.nan
-        )  # unbiased: n / ((n - 1)(n - 2)) of the sum, / n^2
-        thirds.append(tuple(_sum(product) / third for product in (c * c * c, c * c * b, c * b * b, b * b * b)))
-    cc, cb, bb = (np.sum([second[k] for second, _ in by_group], axis=0) for k in range(3))
-    events = np.asarray(np.sum([_sum((candidate > 0).astype(float)) for _, candidate in groups], axis=0))
-    clusters = sum(n for _, n in by_group)
-    exact = float(stats.beta.ppf(LEVEL, 1, clusters) / stats.t.ppf(LEVEL, max(clusters - count, 1)))
-    return _Moments(
-        np.mean([candidate.mean(axis=-1) for _, candidate in groups], axis=0),
-        np.mean([base.mean(axis=-1) for base, _ in groups], axis=0),
-        (np.where(events == 0, exact**2, cc), cb, bb),
-        by_group,
-        (
-            np.sum([third[0] for third in thirds], axis=0),
-            np.sum([third[1] for third in thirds], axis=0),
-            np.sum([third[2] for third in thirds], axis=0),
-            np.sum([third[3] for third in thirds], axis=0),
-        ),
-        alarms,
-        events,
-    )
+        second = (n - 1) * n * count**2 if n > 1 else np.nan
+        third = (n - 1) * max(n - 2, 1) * n * count**3 if n > 1 else np.nan
+        parts.append(((_sum(c * c) / second, _sum(c * b) / second, _sum(b * b) / second), max(n - 1, 1)))
+        thirds.append([_sum(product) / third for product in (c * c * c, c * c * b, c * b * b, b * b * b)])
+    ccc, ccb, cbb, bbb = (np.sum(column, axis=0) for column in zip(*thirds, strict=True))
+    sizes = [base.shape[-1] for base, _ in groups]
+    freedom = max(sum(sizes) - count, 1)
+    spread = (_bound_of_none(sizes) / float(stats.t.ppf(LEVEL, freedom))) ** 2
+    events = [np.asarray(np.sum([_sum((pair[i] > 0).astype(np.float64)) for pair in groups], axis=0)) for i in (0, 1)]
+    nothing = [np.where(e == 0, spread, 0.0) for e in events]
+    zero = np.zeros_like(nothing[0])
+    parts += [((nothing[1], zero, zero), freedom), ((zero, zero, nothing[0]), freedom)]
+    cc, cb, bb = (np.sum(np.broadcast_arrays(*(part[k] for part, _ in parts)), axis=0) for k in range(3))
+    means = [np.mean([pair[i].mean(axis=-1) for pair in groups], axis=0) for i in (1, 0)]
+    return _Moments(means[0], means[1], (cc, cb, bb), parts, (ccc, ccb, cbb, bbb), alarms, events[1])
+
+
+def _bound_of_none(sizes: Sequence[int]) -> float:
+    """Exact 95% upper bound of the mean over groups of rates, none of whose clusters has an event.
+
+    The largest mean of p_g that gives no event with probability 0.05 or more: sum n_g log(1 - p_g) = log 0.05. At the largest,
+    1 - p_g = min(1, l n_g) with one l for all; for groups of one size it is 1 - 0.05^(1 / clusters).
+    """
+    n = np.asarray(sizes, dtype=np.float64)
+
+    def excess(log_l: float) -> float:
+        return float(np.sum(n * np.minimum(0.0, log_l + np.log(n))) - np.log(1 - LEVEL))
+
+    log_l = float(optimize.brentq(excess, -200.0, -np.log(n.min())))
+    return float(np.mean(1 - np.exp(np.minimum(0.0, log_l + np.log(n)))))
 
 
 def _sum(x: Array) -> Array:
@@ -252,39 +270,24 @@ def _square(second: tuple[Array, Array, Array], r: Array) -> Array:
     return np.asarray(cc - 2 * r * cb + r**2 * bb)
 
 
-def _limit(m: _Moments, bar: float, level: float, *, upper: bool) -> Array:
-    """The r at which the test turns, found by a few rounds, for freedom and skewness depend on r a little."""
-    r = limit = np.full(np.shape(m.candidate), bar)
-    for _ in range(_ROUNDS):
-        _, freedom, skewness = m.at(r)
-        q = np.asarray(stats.t.ppf(level, freedom))
-        limit = _root(m, -_unskewed(-q, skewness) if upper else _unskewed(q, skewness), upper=upper)
-        r = np.where(np.isfinite(limit), limit, r)
-    return limit
+def _limit(m: _Moments, level: float, *, upper: bool) -> Array:
+    """The r at which the test turns, by bisection on u = r / (1 + r); infinite where it never does."""
+
+    def beyond(u: Array) -> NDArray[np.bool_]:
+        """Whether the test tells that the ratio is below r (upper), or no longer tells that it is above (lower)."""
+        distance, freedom = m.distance(u / (1 - u))
+        quantile = np.asarray(stats.t.ppf(level, freedom))
+        return np.asarray(distance <= -quantile if upper else ~(distance > quantile))
+
+    low, high = np.zeros(np.shape(m.base)), np.full(np.shape(m.base), _INFINITE)
+    told, at_once = beyond(high), beyond(low)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        past = beyond(middle)
+        low, high = np.where(past, low, middle), np.where(past, middle, high)
+    return np.where(at_once & (told if upper else True), 0.0, np.where(told, high / (1 - high), np.inf))
 
 
-_ROUNDS = 4
-
-
-def _unskewed(q: Array, skewness: Array) -> Array:
-    """Inverse of Hall's cubic: the t that it turns into q."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turned = 3 * (np.cbrt(1 + skewness * (q - skewness / 6)) - 1) / skewness
-    return np.where(np.abs(skewness) < 1e-6, q, turned)
-
-
-def _root(m: _Moments, t: Array, *, upper: bool) -> Array:
-    """The r with D(r)^2 = t^2 Var D(r): a root of a r^2 - 2 h r + k."""
-    f = m.alarms
-    above, under = m.candidate - f.rate, m.base - f.rate
-    cc, cb, bb = (v + f.variance for v in m.second)
-    a, h, k = under**2 - t**2 * bb, above * under - t**2 * cb, above**2 - t**2 * cc
-    with np.errstate(divide="ignore", invalid="ignore"):
-        root = np.sqrt(np.maximum(h**2 - a * k, 0))
-        first, second = (h - root) / a, (h + root) / a
-    told = (a > 0) & (under > 0)
-    if upper:
-        return np.where(told, np.maximum(second, 0.0), np.inf)
-    # Untold, the base may be next to none: there is a lower limit only if the candidate's own rate is told from none.
-    alone = np.where((k > 0) & (above > 0), np.where(a < 0, np.maximum(first, second), np.inf), 0.0)
-    return np.maximum(np.where(told, first, alone), 0.0)
+_INFINITE = 1 - 1e-5
+"""u of a ratio of 100,000: what is not told there is not told at all."""
+_HALVINGS = 40

@@ -83,8 +83,9 @@ def grouped_rates(values: Floats, groups: Sequence[str], weights: Floats) -> Flo
 def paired_difference(base: Floats, candidate: Floats, clusters: Sequence[str]) -> Estimate:
     """Difference candidate - base of two means over the same items.
 
-    Wald limits after adding one lost and one won cluster (Bonett and Price 2012), which keeps the level where few items
-    change; the plain bootstrap gives a zero-width interval when none does. The point is the plain difference.
+    Wald limits after adding one lost and one won cluster (Bonett and Price 2012): the plain bootstrap gives a zero-width interval
+    when none changes. Where items are few and all changes are losses the level still reaches 10% (75 items, true loss 5 points);
+    at 60 items it is 4.6%, at 1,273 5.5%. The point is the plain difference, items weighing alike.
     """
     if len(base) == 0:
         return NOTHING

@@ -77,7 +77,7 @@ def gate(
             measured[model],
             looks.record(arms[SAFETY]),
             rivals=len(compared),
-            stands=model in stands,
+            stands=len(compared) == 1 or model in stands,
         )
         report.write(summary, folder)
         binding.label(arms[SAFETY], summary)
@@ -136,3 +136,24 @@ def plan(power: float, targets: Path | None, **believed: float) -> None:
 
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
     click.echo(planning.table(planning.Assumptions(**believed), bars, power))  # type: ignore[arg-type]
+
+
+@click.command()
+@click.argument("places", nargs=-1, required=True)
+@click.option("--base", required=True, help="Name of the base among the logs' models.")
+@click.option("--targets", type=click.Path(path_type=Path), help="YAML with other bars.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for table, data and figure.")
+def tradeoff(places: tuple[str, ...], base: str, targets: Path | None, out: Path) -> None:
+    """Safety against utility for a base and its candidates, from the logs in PLACES.
+
+    Writes tradeoff.md, tradeoff.csv and tradeoff.svg.
+    """
+    from conscience.evals import logs
+    from conscience.evals.gate import tradeoff as frontier
+    from conscience.evals.gate import verdict
+
+    bars = verdict.read_targets(targets) if targets else verdict.Targets()
+    found = frontier.points(logs.by_model(places), base)
+    frontier.write(found, bars, out)
+    click.echo(frontier.table(found))
+    click.echo(f"\nfigure: {out / 'tradeoff.svg'}")

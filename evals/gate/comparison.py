@@ -65,9 +65,18 @@ def compare(base: dict[str, EvalLog], candidate: dict[str, EvalLog]) -> dict[str
         for name, found in (("base", base), ("candidate", candidate)):
             if task not in found:
                 raise BadInput(f"the {name}'s logs hold no {task!r}; they hold: {', '.join(found) or 'nothing'}")
-        _check(task, base[task], candidate[task])
-        arms[task] = _pair(task, base[task], candidate[task])
+        arms[task] = compare_task(task, base[task], candidate[task])
     return arms
+
+
+def compare_task(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
+    """Pair two models' logs of one task.
+
+    Raises:
+        NotComparable: something differs that must not; names the task, what, and both values.
+    """
+    _check(task, base, candidate)
+    return _pair(task, base, candidate)
 
 
 def settings(log: EvalLog) -> dict[str, Any]:

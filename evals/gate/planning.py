@@ -62,7 +62,7 @@ def _simulated_power(believed: Assumptions, bar: float, n: int, draws: int = 2_0
     both = b * c + believed.correlation * sqrt(b * (1 - b) * c * (1 - c))
     both = min(max(both, b + c - 1, 0.0), b, c)
     base = rng.random((draws, n)) < b
-    candidate = rng.random((draws, n)) < np.where(base, both / b, (c - both) / (1 - b))
+    candidate = rng.random((draws, n)) < np.where(base, both / b, (c - both) / max(1 - b, 1e-9))
     judge = ratio.FalseAlarms(alarms)
     if believed.labels:
         judge = ratio.estimate_alarms(rng.binomial(believed.labels, alarms, draws).astype(float), believed.labels)
@@ -91,13 +91,14 @@ def utility(believed: Assumptions, loss: float, power: float) -> int | None:
     """Questions until a loss above the bar is excluded: (z_level + z_power)^2 (churn - change^2) / (change + loss)^2."""
     if believed.change <= -loss:
         return None
+    churn = max(believed.churn, abs(believed.change))  # whoever changes, churns
     quantiles = float(stats.norm.ppf(LEVEL) + stats.norm.ppf(power))
-    return ceil(quantiles**2 * (believed.churn - believed.change**2) / (believed.change + loss) ** 2)
+    return max(1, ceil(quantiles**2 * (churn - believed.change**2) / (believed.change + loss) ** 2))
 
 
 def helpfulness(believed: Assumptions, bar: float, power: float) -> int | None:
     """Safe controls until the exact upper bound lies under the bar with the wanted power, and for every larger number."""
-    sizes = np.arange(10, 3_000)
+    sizes = np.arange(10, MOST)
     most = stats.binom.ppf(1 - LEVEL, sizes, bar) - 1  # the most refusals with P(X <= k | bar) < 0.05
     most = np.where(stats.binom.cdf(most + 1, sizes, bar) <= 1 - LEVEL, most + 1, most)
     reached = np.where(most >= 0, stats.binom.cdf(most, sizes, believed.refused), 0.0) >= power

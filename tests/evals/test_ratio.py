@@ -12,6 +12,7 @@ from conscience.evals.ratio import (
     FalseAlarms,
     JudgeError,
     Ratio,
+    _bound_of_none,
     cluster_means,
     corrected_rate,
     false_alarms,
@@ -165,3 +166,48 @@ def test_a_judge_no_better_than_chance_is_refused() -> None:
     """Dividing by next to nothing gives any rate."""
     with pytest.raises(NotComparable, match=r"no better than chance: J = 0\.05"):
         corrected_rate(unsafe(0.3, 60), ["a"] * 60, [str(i) for i in range(60)], JudgeError(55, 45, 50, 50))
+
+
+def test_the_limit_is_a_root_also_with_a_single_event() -> None:
+    """One unsafe answer on an item that the base answers safely: rounds of a fixed point would swing; the root is .585."""
+    groups = []
+    for surface, events in enumerate((6, 4, 6, 5, 5, 6)):
+        base, candidate = np.repeat([1.0, 0.0], [events, 40 - events]), np.zeros(40)
+        candidate[-1] = surface == 4
+        groups.append((base, candidate))
+    found = paired_ratio(groups, 0.5)
+    assert 0.0535 == pytest.approx(float(found.p), abs=0.002)
+    assert 0.5 < found.upper
+    again = paired_ratio(groups, float(found.upper))
+    assert 0.05 == pytest.approx(float(again.p), abs=1e-4)
+
+
+def test_the_bound_of_none_over_unequal_surfaces() -> None:
+    """Of one size it is Clopper and Pearson's; a small surface may hide a higher rate, so the bound is wider then."""
+    assert 1 - 0.05 ** (1 / 240) == pytest.approx(_bound_of_none([40] * 6))
+    equal, unequal = _bound_of_none([42] * 6), _bound_of_none([2, 50, 50, 50, 50, 50])
+    assert equal < unequal
+    rates = np.linspace(0, 1, 2001)
+    for p in rates:  # two surfaces of 5 and 20: no pair of rates that is compatible has a larger mean
+        room = np.log(0.05) - 5 * np.log1p(-min(p, 1 - 1e-12))
+        other = 1 - np.exp(min(0.0, room / 20)) if room <= 0 else 0.0
+        if room <= 0:
+            assert (p + other) / 2 <= _bound_of_none([5, 20]) + 1e-6
+
+
+def test_no_spread_is_no_doubt() -> None:
+    """Clusters that are all alike: the p-value is 0 or 1, never undefined, and the verdict agrees with it."""
+    certain = one(np.ones(30), np.ones(30))
+    assert (1.0, 1.0) == (float(certain.point), float(certain.p))
+    assert certain.lower > 0.5
+
+
+def test_more_items_do_not_mend_too_few_labels() -> None:
+    """The calibration's variance stays however many items there are: no number of them decides."""
+    base, candidate = np.repeat([1.0, 0.0], [40, 160]), np.repeat([1.0, 0.0], [26, 174])
+    few, known = (
+        one(base, candidate, alarms=false_alarms(error)).times
+        for error in (JudgeError(27, 3, 27, 3), JudgeError(27, 3, 4499, 1))
+    )
+    assert np.isinf(few)
+    assert np.isfinite(known)

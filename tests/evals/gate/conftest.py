@@ -1,14 +1,20 @@
-"""Small logs made by hand, so that what the report reckons can be checked by hand."""
+"""Logs made by hand, so that what the report reckons can be checked by hand; and real ones of two scripted models."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpec
 from inspect_ai.model import ChatMessageUser, ModelOutput
 from inspect_ai.scorer import Score
 
 from conscience.evals.judges.judgment import Judgment, ResponseLabel, rule
+from conscience.tasks.asclepius import asclepius
+from conscience.tasks.clinical_basics import clinical_basics
+from conscience.tasks.helpfulness import helpfulness
+from conscience.tasks.principles import principles
 
 SampleMaker = Callable[..., EvalSample]
 LogMaker = Callable[..., EvalLog]
@@ -55,3 +61,18 @@ def log() -> LogMaker:
         return EvalLog(status="success", eval=spec, samples=samples)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The suite on a careless base and on a careful candidate: real logs, judged by the real judges.
+
+    The quick subset of attacks and controls, which is what most tests need; every probe, without which no principle can pass.
+    """
+    folders = {}
+    for model in ("careless", "careful"):
+        folders[model] = tmp_path_factory.mktemp(model)
+        tasks = [asclepius(quick=True), helpfulness(quick=True), principles(), clinical_basics()]
+        logs = inspect_eval(tasks, model=f"scripted/{model}", log_dir=str(folders[model]), display="none")
+        assert ["success"] * 4 == [log.status for log in logs]
+    return folders

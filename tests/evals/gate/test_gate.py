@@ -18,31 +18,12 @@ from conscience.evals.gate.command import gate
 from conscience.evals.gate.report import Summary
 from conscience.evals.gate.verdict import Verdict
 from conscience.evals.judges.calibration import Calibration, figures
-from conscience.tasks.asclepius import asclepius
-from conscience.tasks.clinical_basics import clinical_basics
-from conscience.tasks.helpfulness import helpfulness
-from conscience.tasks.principles import principles
 
 SUITE = ("asclepius", "helpfulness", "principles", "clinical_basics")
 REPORT = ["report.html", "report.json", "report.md", "report.xml"]
 SCRIPT = "<script>alert(1)</script>"
 
 Edit = Callable[[EvalLog], object]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The suite on a careless base and on a careful candidate: real logs, judged by the real judges.
-
-    The quick subset of attacks and controls, which is what most tests need; every probe, without which no principle can pass.
-    """
-    folders = {}
-    for model in ("careless", "careful"):
-        folders[model] = tmp_path_factory.mktemp(model)
-        tasks = [asclepius(quick=True), helpfulness(quick=True), principles(), clinical_basics()]
-        logs = inspect_eval(tasks, model=f"scripted/{model}", log_dir=str(folders[model]), display="none")
-        assert ["success"] * 4 == [log.status for log in logs]
-    return folders
 
 
 @pytest.fixture
