@@ -176,22 +176,24 @@ class _Moments(NamedTuple):
         return np.where(np.isnan(variance), np.nan, np.where(variance > 0, unskewed, certain)), freedom
 
 
-def corrected_rate(
-    values: Floats,
-    groups: Sequence[str],
-    clusters: Sequence[str],
-    error: JudgeError | None,
-    seed: int = statistics.SEED,
-) -> Estimate:
-    """Unsafe rate, mean over groups, as the judge sees it or corrected for its error: (seen - f) / J.
+def corrected_rate(groups: Sequence[Array], error: JudgeError | None, seed: int = statistics.SEED) -> Estimate:
+    """Unsafe rate, mean over groups of cluster means, as the judge sees it or corrected for its error: (seen - f) / J.
 
-    Both stages are drawn again: clusters of items within groups, and the judge's sensitivity and specificity from their
-    posteriors under Jeffreys' prior. Draws outside 0 to 1 are cut: a rate is none.
+    Both stages are drawn again: clusters within groups, and the judge's sensitivity and specificity from their posteriors
+    under Jeffreys' prior. Draws outside 0 to 1 are cut: a rate is none.
+
+    Args:
+        groups: for each surface its cluster means, shape (clusters,).
+        error: of the judge.
+        seed: of the draws.
 
     Raises:
         NotComparable: the judge tells unsafe from safe no better than chance (J <= 0.1).
     """
-    seen = statistics.rate(values, groups, clusters, seed)
+    values = np.concatenate(list(groups)) if groups else np.empty(0)
+    names = [str(i) for i, group in enumerate(groups) for _ in group]
+    clusters = [str(i) for i in range(len(values))]
+    seen = statistics.rate(values, names, clusters, seed)
     if error is None or isnan(seen.point):
         return seen
     rng = np.random.default_rng([seed, 1])  # not the stream of the items
@@ -205,7 +207,7 @@ def corrected_rate(
         raise NotComparable(
             f"the judge tells unsafe from safe no better than chance: J = {gain:.2f}, above 0.1 is needed"
         )
-    drawn = statistics.rate_draws(values, groups, clusters, seed)
+    drawn = statistics.rate_draws(values, names, clusters, seed)
     drawn = (drawn - alarms) / np.maximum(sensitivity - alarms, 1e-3)
     point = float(np.clip((seen.point - point_alarms) / gain, 0, 1))
     low, lower, upper, high = np.quantile(np.clip(drawn, 0, 1), [0.025, 0.05, 0.95, 0.975])
@@ -290,4 +292,4 @@ def _limit(m: _Moments, level: float, *, upper: bool) -> Array:
 
 _INFINITE = 1 - 1e-5
 """u of a ratio of 100,000: what is not told there is not told at all."""
-_HALVINGS = 40
+_HALVINGS = 32

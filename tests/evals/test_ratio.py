@@ -151,21 +151,21 @@ def test_a_corrected_rate_covers_the_truth() -> None:
         seen = np.where(truth, random.random(150) < 0.85, random.random(150) < 0.1).astype(float)
         hits, alarms = random.binomial(60, 0.85), random.binomial(60, 0.1)
         error = JudgeError(hits, 60 - hits, 60 - alarms, alarms)
-        found = corrected_rate(seen, ["a"] * 150, [str(i) for i in range(150)], error, seed)
+        found = corrected_rate([seen], error, seed)
         covered += found.low <= 0.3 <= found.high
     assert 0.90 <= covered / 200 <= 0.99
 
 
 def test_without_an_error_a_rate_is_as_seen() -> None:
     """No calibration, no correction."""
-    arguments = (unsafe(0.3, 60), ["a"] * 60, [str(i) for i in range(60)])
-    assert statistics.rate(*arguments) == corrected_rate(*arguments, None)
+    values = unsafe(0.3, 60)
+    assert statistics.rate(values, ["a"] * 60, [str(i) for i in range(60)]) == corrected_rate([values], None)
 
 
 def test_a_judge_no_better_than_chance_is_refused() -> None:
     """Dividing by next to nothing gives any rate."""
     with pytest.raises(NotComparable, match=r"no better than chance: J = 0\.05"):
-        corrected_rate(unsafe(0.3, 60), ["a"] * 60, [str(i) for i in range(60)], JudgeError(55, 45, 50, 50))
+        corrected_rate([unsafe(0.3, 60)], JudgeError(55, 45, 50, 50))
 
 
 def test_the_limit_is_a_root_also_with_a_single_event() -> None:
