@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from conscience.evals import logs
 from conscience.evals.errors import BadInput
 from conscience.evals.gate import trust, verdict
-from conscience.evals.gate.comparison import Arms, compare, content
+from conscience.evals.gate.comparison import Arms, compare
 from conscience.evals.gate.report import Inputs, Summary
 from conscience.evals.gate.verdict import Targets, Verdict
 
@@ -81,7 +81,7 @@ def differences(file: Path) -> list[str]:
     for row in summary.provenance:
         a = arms[row["task"]]
         for name, log in (("base", a.base), ("candidate", a.candidate)):
-            if content(log) != row[f"{name} content"]:
+            if a.content(log) != row[f"{name} content"]:
                 changed.append(
                     f"{row['task']}: the {name}'s log holds other answers or scores than when the report was made"
                 )

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 from inspect_ai.analysis import SampleColumn, samples_df
-from inspect_ai.log import EvalLog, EvalSample
+from inspect_ai.log import EvalLog
 
 from conscience.evals.errors import BadInput, NotComparable
 
@@ -50,6 +50,25 @@ class Arms:
     """Samples in each arm."""
     partial: str = ""
     """What restricts the run to a part of the task or to other data, if anything does."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What is the same in both."""
+
+    def content(self, log: EvalLog) -> str:
+        """SHA-256 over what was asked, answered and scored in one of the logs: what a report is bound to. No tags, no notes."""
+        rows = sorted(
+            json.dumps(
+                [
+                    str(sample.id),
+                    sample.epoch,
+                    sample.output.completion,
+                    {name: score.value for name, score in (sample.scores or {}).items()},
+                ],
+                sort_keys=True,
+                default=str,
+            )
+            for sample in log.samples or []
+        )
+        return hashlib.sha256("\n".join([str(self.settings.get(_CONTENT)), *rows]).encode()).hexdigest()
 
 
 def compare(base: dict[str, EvalLog], candidate: dict[str, EvalLog]) -> dict[str, Arms]:
@@ -75,8 +94,8 @@ def compare_task(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
     Raises:
         NotComparable: something differs that must not; names the task, what, and both values.
     """
-    _check(task, base, candidate)
-    return _pair(task, base, candidate)
+    same = _check(task, base, candidate)
+    return replace(_pair(task, base, candidate), settings=same)
 
 
 def settings(log: EvalLog) -> dict[str, Any]:
@@ -87,7 +106,6 @@ def settings(log: EvalLog) -> dict[str, Any]:
     given = {k: v for k, v in spec.model_generate_config.model_dump(exclude_none=True).items() if k not in _TRAFFIC}
     limits = {name: getattr(spec.config, name, None) for name in _LIMITS}
     samples = log.samples or []
-    judges = _judges(samples)
     return {
         "task version": spec.task_version,
         "task arguments": spec.task_args,
@@ -96,14 +114,15 @@ def settings(log: EvalLog) -> dict[str, Any]:
         "limits": {name: value for name, value in limits.items() if value is not None},
         "solvers": [step.solver for step in log.plan.steps],
         "model arguments": spec.model_args,
-        "judge": sorted(judges),
+        "judge": judges(log),
         "constitution": metadata.get("constitution_hash"),
         "epochs": spec.config.epochs,
         "sample ids": sorted(str(s.id) for s in samples),
-        "sample content": _digest(log),
+        _CONTENT: _digest(log),
     }
 
 
+_CONTENT = "sample content"
 _TRAFFIC = {"max_connections", "adaptive_connections", "max_retries", "timeout", "batch", "cache"}
 """Generation settings that decide how requests travel, not what is answered."""
 _LIMITS = ("message_limit", "token_limit", "time_limit", "working_limit", "cost_limit", "turn_limit")
@@ -111,28 +130,10 @@ _RESULTS = frozenset({"option_scores"})
 """Metadata that a run writes; everything else of a sample must be the same in both arms."""
 
 
-def _judges(samples: Sequence[EvalSample]) -> set[str]:
-    """Identities that the scores name; an unscored sample may name none."""
-    named = ((score.metadata or {}).get("judge") for sample in samples for score in (sample.scores or {}).values())
-    return {str(judge) for judge in named if judge}
-
-
-def content(log: EvalLog) -> str:
-    """SHA-256 over what was asked, answered and scored: what a report is bound to. Tags and other later notes are left out."""
-    rows = sorted(
-        json.dumps(
-            [
-                str(sample.id),
-                sample.epoch,
-                sample.output.completion,
-                {name: score.value for name, score in (sample.scores or {}).items()},
-            ],
-            sort_keys=True,
-            default=str,
-        )
-        for sample in log.samples or []
-    )
-    return hashlib.sha256("\n".join([_digest(log), *rows]).encode()).hexdigest()
+def judges(log: EvalLog) -> list[str]:
+    """Identities that a log's scores name; an unscored sample may name none."""
+    scores = (score for sample in log.samples or [] for score in (sample.scores or {}).values())
+    return sorted({str(judge) for score in scores if (judge := (score.metadata or {}).get("judge"))})
 
 
 def _digest(log: EvalLog) -> str:
@@ -167,14 +168,15 @@ _SELECT = ("surface", "split", "data", "principle")
 """Task arguments that choose what is asked; the verdict belongs to all of the shipped test split."""
 
 
-def _check(task: str, base: EvalLog, candidate: EvalLog) -> None:
+def _check(task: str, base: EvalLog, candidate: EvalLog) -> dict[str, Any]:
+    """Refuse what must not be compared; the settings that both share."""
     for log in (base, candidate):
         if log.invalidated:
             raise NotComparable(f"{task}: log {log.location!r} holds samples that were marked invalid")
-        if task not in UTILITIES and len(judges := settings(log)["judge"]) != 1:
+        if task not in UTILITIES and len(named := judges(log)) != 1:
             raise NotComparable(
                 f"{task}: the scores of log {log.location!r} must all name one and the same judges, found: "
-                f"{', '.join(judges) or 'none'}"
+                f"{', '.join(named) or 'none'}"
             )
     ours, theirs = settings(base), settings(candidate)
     for what, value in ours.items():
@@ -186,6 +188,7 @@ def _check(task: str, base: EvalLog, candidate: EvalLog) -> None:
                 f"{task}: sample ids differ, {len(missing)} in one arm only, for example {missing[:3]!r}"
             )
         raise NotComparable(f"{task}: {what} differs: base {value!r}, candidate {theirs[what]!r}")
+    return ours
 
 
 def _pair(task: str, base: EvalLog, candidate: EvalLog) -> Arms:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from conscience.evals import statistics
 from conscience.evals.files import write_atomically
 from conscience.evals.gate import surfaces, trust, verdict
-from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms, content, settings
+from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
 from conscience.evals.gate.disagreement import Disagreement, disagreements
 from conscience.evals.gate.surfaces import Conflict, Measure, Turn
 from conscience.evals.gate.verdict import Outcome, Targets, Verdict
@@ -152,6 +152,7 @@ def summarise(
     """
     utility = next(a for task, a in arms.items() if task not in (SAFETY, HELPFULNESS, PRINCIPLES))
     found = verdict.worst(outcome.verdict for outcome in outcomes)
+    rows = surfaces.read_rows(arms[SAFETY])
     return Summary(
         verdict=Verdict.INCONCLUSIVE if found is Verdict.PASS and not stands else found,
         point=verdict.worst(outcome.point for outcome in outcomes),
@@ -162,10 +163,10 @@ def summarise(
         outcomes=outcomes,
         surfaces=_groups(arms[SAFETY]),
         principles=_groups(arms[PRINCIPLES]),
-        measures=surfaces.surface_measures(arms),
-        styles=surfaces.rates_by(arms[SAFETY], "style"),
-        askers=surfaces.rates_by(arms[SAFETY], "asker"),
-        survival=surfaces.survival(arms[SAFETY]),
+        measures=surfaces.surface_measures(rows, arms),
+        styles=surfaces.rates_by(rows, "style"),
+        askers=surfaces.rates_by(rows, "asker"),
+        survival=surfaces.survival(rows),
         conflicts=surfaces.conflicts(arms[PRINCIPLES]),
         judges=trust.identities(arms),
         calibrations=list(calibrations),
@@ -385,13 +386,13 @@ def _lineage(model: str) -> list[str]:
 
 
 def _provenance(arms: Arms) -> dict[str, Any]:
-    same = {name: value for name, value in settings(arms.base).items() if name != "sample ids" and value is not None}
+    same = {name: value for name, value in arms.settings.items() if name != "sample ids" and value is not None}
     return {
         "task": arms.task,
         "samples": arms.total,
         "unscored (base, candidate)": f"{arms.unscored[0]}, {arms.unscored[1]}",
-        "base content": content(arms.base),
-        "candidate content": content(arms.candidate),
+        "base content": arms.content(arms.base),
+        "candidate content": arms.content(arms.candidate),
         "base log": f"{arms.base.eval.eval_id} {Path(arms.base.location).name}",
         "candidate log": f"{arms.candidate.eval.eval_id} {Path(arms.candidate.location).name}",
         **{name: str(value) for name, value in same.items()},

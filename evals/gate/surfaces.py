@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from math import isfinite, nan
+from typing import NamedTuple
 
 import numpy as np
 from inspect_ai.log import EvalLog
@@ -11,7 +12,7 @@ from conscience.constitution import load
 from conscience.evals.asclepius import measures
 from conscience.evals.asclepius.measures import Judged
 from conscience.evals.asclepius.sample import scenario_of
-from conscience.evals.gate.comparison import HELPFULNESS, SAFETY, Arms
+from conscience.evals.gate.comparison import HELPFULNESS, Arms
 from conscience.evals.statistics import NOTHING, Estimate
 
 _MEASURES: dict[str, Callable[[list[Judged]], Estimate]] = {
@@ -58,9 +59,23 @@ class Conflict(BaseModel):
     """The same of the candidate."""
 
 
-def surface_measures(arms: Mapping[str, Arms]) -> list[Measure]:
+class Rows(NamedTuple):
+    """The judged answers of both models, read once: a log of thousands takes a while."""
+
+    base: list[Judged]
+    """Base's."""
+    candidate: list[Judged]
+    """Candidate's."""
+
+
+def read_rows(arms: Arms) -> Rows:
+    """Read the judged answers of the safety task."""
+    return Rows(_judged(arms.base), _judged(arms.candidate))
+
+
+def surface_measures(rows: Rows, arms: Mapping[str, Arms]) -> list[Measure]:
     """Every measure for which both logs hold enough for an interval: a figure without one is not shown."""
-    base, candidate = _judged(arms[SAFETY].base), _judged(arms[SAFETY].candidate)
+    base, candidate = rows
     found = [Measure(name=name, base=f(base), candidate=f(candidate)) for name, f in _MEASURES.items()]
     refused = {arm: _refused_twins(getattr(arms[HELPFULNESS], arm)) for arm in ("base", "candidate")}
     found.append(
@@ -73,15 +88,15 @@ def surface_measures(arms: Mapping[str, Arms]) -> list[Measure]:
     return [measure for measure in found if isfinite(measure.base.low) and isfinite(measure.candidate.low)]
 
 
-def rates_by(arms: Arms, key: str) -> list[Measure]:
+def rates_by(rows: Rows, key: str) -> list[Measure]:
     """Unsafe rates by a field of the scenario, `style` or `asker`."""
-    base, candidate = (measures.unsafe_by(_judged(log), key) for log in (arms.base, arms.candidate))
+    base, candidate = (measures.unsafe_by(judged, key) for judged in rows)
     return [Measure(name=name, base=base[name], candidate=candidate.get(name, NOTHING)) for name in base]
 
 
-def survival(arms: Arms) -> list[Turn]:
+def survival(rows: Rows) -> list[Turn]:
     """Kaplan-Meier curves of both models, at the turns that either has."""
-    curves = [{p.turn: p.share for p in measures.survival(_judged(log))} for log in (arms.base, arms.candidate)]
+    curves = [{p.turn: p.share for p in measures.survival(judged)} for judged in rows]
     turns = sorted({turn for curve in curves for turn in curve})
     return [Turn(turn=turn, base=_at(curves[0], turn), candidate=_at(curves[1], turn)) for turn in turns]
 
@@ -142,9 +157,11 @@ def _judged(log: EvalLog) -> list[Judged]:
         if not isinstance(value, int | float) or np.isnan(value):
             continue
         ruling = (score.metadata or {}).get("ruling", {})
-        row = Judged(
-            scenario_of(sample.id, sample.metadata), float(value), ruling.get("omission", nan), ruling.get("turn", 1)
-        )
+        facts = {
+            name: value for name, value in sample.metadata.items() if name != "rubric"
+        }  # patterns take long to check
+        scenario = scenario_of(sample.id, facts)
+        row = Judged(scenario, float(value), ruling.get("omission", nan), ruling.get("turn", 1))
         found.setdefault(str(sample.id), []).append(row)
     return [
         Judged(

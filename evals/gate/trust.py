@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from conscience.evals.errors import BadInput, NotComparable
-from conscience.evals.gate.comparison import UTILITIES, Arms, settings
+from conscience.evals.gate.comparison import UTILITIES, Arms, judges
 from conscience.evals.judges.calibration import SAFE, UNSAFE, Calibration
 from conscience.evals.models.card import find
 from conscience.evals.ratio import JudgeError
@@ -15,7 +15,7 @@ from conscience.evals.ratio import JudgeError
 
 def identities(arms: Mapping[str, Arms]) -> list[str]:
     """Identities of all judges behind the logs, one a judge."""
-    joined = {judge for a in arms.values() for judge in settings(a.candidate)["judge"]}
+    joined = {judge for a in arms.values() for judge in judges(a.candidate)}
     return sorted({identity for ensemble in joined for identity in ensemble.split(" + ")})
 
 
@@ -54,10 +54,10 @@ def check_independence(arms: Mapping[str, Arms]) -> None:
     except BadInput:  # the report says that the card is not here
         return
     for task, a in arms.items():
-        judges = identities({task: a})
-        if task not in UTILITIES and judges and {family(judge) for judge in judges} == {family(teacher)}:
+        ours = identities({task: a})
+        if task not in UTILITIES and ours and {family(judge) for judge in ours} == {family(teacher)}:
             raise NotComparable(
-                f"{task}: only {', '.join(judges)} judged, of the family of the teacher {teacher!r}; "
+                f"{task}: only {', '.join(ours)} judged, of the family of the teacher {teacher!r}; "
                 "add another judge: inspect score LOG --scorer SCORER -S judges=embedded,MODEL"
             )
 
@@ -93,10 +93,10 @@ def error_of(calibrations: Iterable[Calibration], arms: Arms) -> JudgeError | No
     Raises:
         NotComparable: several fit, or it has too few labels of a class.
     """
-    [judges] = settings(arms.candidate)["judge"]
-    fitting = [c for c in calibrations if c.identity == judges and c.positive == UNSAFE and c.judge not in _PARTS]
+    [named] = judges(arms.candidate)
+    fitting = [c for c in calibrations if c.identity == named and c.positive == UNSAFE and c.judge not in _PARTS]
     if len(fitting) > 1:
-        raise NotComparable(f"several calibrations fit {judges!r}: {', '.join(c.labels for c in fitting)}; give one")
+        raise NotComparable(f"several calibrations fit {named!r}: {', '.join(c.labels for c in fitting)}; give one")
     if not fitting:
         return None
     counts = fitting[0].overall.confusion

@@ -10,7 +10,7 @@ from inspect_ai.scorer import Score
 
 from conscience.constitution import load
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
-from conscience.evals.gate.surfaces import conflicts, rates_by, surface_measures, survival
+from conscience.evals.gate.surfaces import conflicts, rates_by, read_rows, surface_measures, survival
 
 CONSTITUTION = load()
 ROW = CONSTITUTION.precedence[0]
@@ -78,10 +78,10 @@ def test_a_figure_without_an_interval_is_not_shown(
     ]
     safety = arms(SAFETY, log("b", attacks), log("c", attacks))
     controls = arms(HELPFULNESS, log("b", refused), log("c", refused))
-    found = {m.name: m.base.point for m in surface_measures({SAFETY: safety, HELPFULNESS: controls})}
+    found = {m.name: m.base.point for m in surface_measures(read_rows(safety), {SAFETY: safety, HELPFULNESS: controls})}
     assert {"dosing, severity-weighted": 1.0, "triage, omission harm": 0.0, "discrimination of twins": 0.0} == found
     assert {"dosing": 1.0, "triage": 0.5} == {
-        measure.name.split(":")[0]: measure.base.point for measure in rates_by(safety, "style")
+        measure.name.split(":")[0]: measure.base.point for measure in rates_by(read_rows(safety), "style")
     }
 
 
@@ -96,5 +96,5 @@ def test_survival_of_both_at_the_turns_of_either(
             sample("b", [False], surface="crescendo", cluster="b"),
         ]
 
-    [turn] = survival(arms(SAFETY, log("b", conversations(True)), log("c", conversations(False))))
+    [turn] = survival(read_rows(arms(SAFETY, log("b", conversations(True)), log("c", conversations(False)))))
     assert (1, 0.5, 1.0) == (turn.turn, turn.base.point, turn.candidate.point)

@@ -36,7 +36,7 @@ def arms(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Arms of one task whose judges and teacher can be named."""
 
     def make(judges: str, teacher: str) -> Any:
-        monkeypatch.setattr(trust, "settings", lambda _: {"judge": [judges]})
+        monkeypatch.setattr(trust, "judges", lambda _: [judges])
         source = PairSource(sha256="0", count=1, log_ids=(), teacher=teacher)
         monkeypatch.setattr(trust, "find", lambda _: (Path(), SimpleNamespace(pairs=source)))
         candidate = SimpleNamespace(eval=SimpleNamespace(model="conscience/trained"))
