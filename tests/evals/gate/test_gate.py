@@ -1,5 +1,6 @@
 """The gate from log files to exit status: what it reads, what it writes, and what it refuses to compare."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_lo
 
 from conscience.evals import cli
 from conscience.evals.asclepius import SURFACES
-from conscience.evals.gate import trust
+from conscience.evals.gate import report, trust
 from conscience.evals.gate.command import gate
 from conscience.evals.gate.report import Summary
 from conscience.evals.gate.verdict import Verdict
@@ -470,3 +471,10 @@ def test_bad_usage_is_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         cli.main()
     assert 3 == stopped.value.code
     assert "--base" in capsys.readouterr().err
+
+
+def test_the_published_schema_is_the_reports() -> None:
+    """`evals/gate/report.schema.json` is what report.json follows; a change of layout needs a new version and a new schema."""
+    published = json.loads((Path(report.__file__).parent / "report.schema.json").read_text(encoding="utf-8"))
+    assert Summary.model_json_schema(mode="serialization") == published
+    assert report.SCHEMA == published["properties"]["schema_version"]["default"]
