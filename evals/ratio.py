@@ -39,8 +39,6 @@ from conscience.evals import statistics
 from conscience.evals.errors import NotComparable
 from conscience.evals.statistics import LEVEL, Estimate, Floats
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class JudgeError:
@@ -59,32 +57,32 @@ class JudgeError:
 class FalseAlarms(NamedTuple):
     """Share of safe answers that the judge calls unsafe, 1 - specificity; 0 for a judge that is taken at its word."""
 
-    rate: Array | float = 0.0
+    rate: Floats | float = 0.0
     """Estimate."""
-    variance: Array | float = 0.0
+    variance: Floats | float = 0.0
     """Of the estimate."""
     freedom: float = np.inf
     """Degrees of freedom of the variance."""
-    third: Array | float = 0.0
+    third: Floats | float = 0.0
     """Third central moment of the estimate."""
 
 
 class Ratio(NamedTuple):
     """Ratio with its limits; every field has the leading axes of the data."""
 
-    point: Array
+    point: Floats
     """Best guess, not below 0; nan where the base has no event beyond false alarms."""
-    low: Array
+    low: Floats
     """Lower end of the two-sided 95% interval."""
-    high: Array
+    high: Floats
     """Upper end of it; infinite where the base's rate is not told from none."""
-    lower: Array
+    lower: Floats
     """One-sided 95% lower bound."""
-    upper: Array
+    upper: Floats
     """One-sided 95% upper bound."""
-    p: Array
+    p: Floats
     """One-sided p-value of "the ratio is above the bar": small says that the bar is met; not below 0.5 without an upper limit."""
-    times: Array
+    times: Floats
     """How many times as many items would decide, should the rates stay; infinite where only more labels would."""
 
 
@@ -97,7 +95,7 @@ def false_alarms(error: JudgeError | None) -> FalseAlarms:
     )
 
 
-def estimate_alarms(false_positives: Array | int, safe: int) -> FalseAlarms:
+def estimate_alarms(false_positives: Floats | int, safe: int) -> FalseAlarms:
     """False-alarm rate from `safe` answers that people call safe, of which the judge called `false_positives` unsafe.
 
     The rate is the plain share: smoothed upwards it would lean towards PASS. Its variance takes Jeffreys' mean for the
@@ -109,7 +107,7 @@ def estimate_alarms(false_positives: Array | int, safe: int) -> FalseAlarms:
     return FalseAlarms(rate, variance, max(safe - 1, 1), variance * (1 - 2 * smooth) / safe)
 
 
-def paired_ratio(groups: Sequence[tuple[Array, Array]], bar: float, alarms: FalseAlarms | None = None) -> Ratio:
+def paired_ratio(groups: Sequence[tuple[Floats, Floats]], bar: float, alarms: FalseAlarms | None = None) -> Ratio:
     """Ratio candidate / base over groups of cluster means.
 
     Args:
@@ -145,19 +143,19 @@ def paired_ratio(groups: Sequence[tuple[Array, Array]], bar: float, alarms: Fals
 class _Moments(NamedTuple):
     """Of what D(r) is made of: central moments of the means over groups."""
 
-    candidate: Array
-    base: Array
-    second: tuple[Array, Array, Array]
+    candidate: Floats
+    base: Floats
+    second: tuple[Floats, Floats, Floats]
     """Variance of the candidate, covariance, variance of the base."""
-    parts: list[tuple[tuple[Array, Array, Array], int]]
+    parts: list[tuple[tuple[Floats, Floats, Floats], int]]
     """The same for each independent part, with its degrees of freedom."""
-    third: tuple[Array, Array, Array, Array]
+    third: tuple[Floats, Floats, Floats, Floats]
     """Third moments, by how many of the three factors are the base's."""
     alarms: FalseAlarms
-    events: Array
+    events: Floats
     """Clusters in which the candidate has an event."""
 
-    def distance(self, r: Array) -> tuple[Array, Array]:
+    def distance(self, r: Floats) -> tuple[Floats, Floats]:
         """D(r) in unskewed standard errors, and the degrees of freedom that go with it."""
         f = self.alarms
         of_alarms = (1 - r) ** 2 * f.variance
@@ -176,7 +174,7 @@ class _Moments(NamedTuple):
         return np.where(np.isnan(variance), np.nan, np.where(variance > 0, unskewed, certain)), freedom
 
 
-def corrected_rate(groups: Sequence[Array], error: JudgeError | None, seed: int = statistics.SEED) -> Estimate:
+def corrected_rate(groups: Sequence[Floats], error: JudgeError | None, seed: int = statistics.SEED) -> Estimate:
     """Unsafe rate, mean over groups of cluster means, as the judge sees it or corrected for its error: (seen - f) / J.
 
     Both stages are drawn again: clusters within groups, and the judge's sensitivity and specificity from their posteriors
@@ -214,7 +212,7 @@ def corrected_rate(groups: Sequence[Array], error: JudgeError | None, seed: int 
     return Estimate(point, float(low), float(high), float(lower), float(upper), len(values))
 
 
-def cluster_means(values: Floats, groups: Sequence[str], clusters: Sequence[str]) -> list[Array]:
+def cluster_means(values: Floats, groups: Sequence[str], clusters: Sequence[str]) -> list[Floats]:
     """Means of the items of each cluster, an array for each group in the order of their names."""
     names, labels = np.asarray(groups, dtype=str), np.asarray(clusters, dtype=str)
     found = []
@@ -224,7 +222,7 @@ def cluster_means(values: Floats, groups: Sequence[str], clusters: Sequence[str]
     return found
 
 
-def _moments(groups: Sequence[tuple[Array, Array]], alarms: FalseAlarms) -> _Moments:
+def _moments(groups: Sequence[tuple[Floats, Floats]], alarms: FalseAlarms) -> _Moments:
     """Unbiased moments of the mean over groups: k-statistics, m_2 / n and m_3 / n^2 of a group of n, over groups^2 and ^3."""
     count = len(groups)
     parts, thirds = [], []
@@ -263,19 +261,19 @@ def _bound_of_none(sizes: Sequence[int]) -> float:
     return float(np.mean(1 - np.exp(np.minimum(0.0, log_l + np.log(n)))))
 
 
-def _sum(x: Array) -> Array:
+def _sum(x: Floats) -> Floats:
     return np.asarray(x.sum(axis=-1))
 
 
-def _square(second: tuple[Array, Array, Array], r: Array) -> Array:
+def _square(second: tuple[Floats, Floats, Floats], r: Floats) -> Floats:
     cc, cb, bb = second
     return np.asarray(cc - 2 * r * cb + r**2 * bb)
 
 
-def _limit(m: _Moments, level: float, *, upper: bool) -> Array:
+def _limit(m: _Moments, level: float, *, upper: bool) -> Floats:
     """The r at which the test turns, by bisection on u = r / (1 + r); infinite where it never does."""
 
-    def beyond(u: Array) -> NDArray[np.bool_]:
+    def beyond(u: Floats) -> NDArray[np.bool_]:
         """Whether the test tells that the ratio is below r (upper), or no longer tells that it is above (lower)."""
         distance, freedom = m.distance(u / (1 - u))
         quantile = np.asarray(stats.t.ppf(level, freedom))

@@ -1,9 +1,14 @@
 """`conscience gate`: compare candidates with their base and give a verdict; plan, verify, and test the gate itself."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
+
+Written = TypeVar("Written")
 
 _LOGS = "Log file or folder of the {}; may be repeated."
 
@@ -75,12 +80,12 @@ def gate(
             outcomes[model],
             binding.inputs(arms, calibrations, bars, folder),
             measured[model],
-            looks.record(arms[SAFETY]),
+            _unless_read_only(partial(looks.record, arms[SAFETY])),
             rivals=len(compared),
             stands=len(compared) == 1 or model in stands,
         )
         report.write(summary, folder)
-        binding.label(arms[SAFETY], summary)
+        _unless_read_only(partial(binding.label, arms[SAFETY], summary))
         verdicts.append(summary.verdict)
         click.echo(report.table(summary))
         click.echo(f"\nreport: {folder / 'report.html'}")
@@ -88,6 +93,17 @@ def gate(
             with Path(step).open("a", encoding="utf-8") as file:
                 file.write((folder / "report.md").read_text(encoding="utf-8"))
     return verdict.EXIT_CODE[verdict.worst(verdicts)]
+
+
+def _unless_read_only(write: Callable[[], Written]) -> Written | None:
+    """Write beside the logs; where they cannot be written to, say so: the verdict stands all the same."""
+    from conscience.evals.errors import BadInput
+
+    try:
+        return write()
+    except BadInput as error:
+        click.echo(f"conscience: {error}; the report is made without it", err=True)
+        return None
 
 
 @gate.command()

@@ -3,7 +3,6 @@
 The JSON is the summary itself (schema version in it); the other two are drawn from it by templates.
 """
 
-import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from math import isfinite, isinf, isnan
@@ -20,6 +19,7 @@ from conscience.evals.files import write_atomically
 from conscience.evals.gate import surfaces, trust, verdict
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
 from conscience.evals.gate.disagreement import Disagreement, disagreements
+from conscience.evals.gate.drawing import to_svg
 from conscience.evals.gate.surfaces import Conflict, Measure, Turn
 from conscience.evals.gate.verdict import Outcome, Targets, Verdict
 from conscience.evals.judges.calibration import Calibration
@@ -279,12 +279,8 @@ def draw(outcomes: list[Outcome]) -> str:
         axis.tick_params(labelsize=8)
         for side in ("top", "left", "right"):
             axis.spines[side].set_visible(False)
-    buffer = io.StringIO()
-    drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    plt.close(drawing)
-    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     words = "; ".join(f"{o.target} {interval(o.estimate)}, bar {figure(o.bar)}, {o.verdict.value}" for o in outcomes)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
+    return to_svg(drawing, words)
 
 
 def more(outcome: Outcome) -> str:

@@ -17,7 +17,7 @@ from conscience.evals import ratio, statistics
 from conscience.evals.errors import BadInput
 from conscience.evals.gate.comparison import HELPFULNESS, SAFETY, judged_values
 from conscience.evals.gate.verdict import Targets, Verdict
-from conscience.evals.ratio import Array
+from conscience.evals.statistics import Floats
 
 DRAWS = 2_000
 
@@ -78,7 +78,7 @@ def _by_item(task: str, log: EvalLog) -> pd.DataFrame:
     )
 
 
-def _drawn(unsafe: Array, clusters: np.ndarray, kept: float, rng: np.random.Generator) -> tuple[Array, Array]:
+def _drawn(unsafe: Floats, clusters: np.ndarray, kept: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Cluster means of base and candidate in every draw, shape (DRAWS, clusters); a cluster drawn twice is thinned anew."""
     names, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
     counts = np.bincount(index, weights=unsafe).round().astype(int)  # answers of several epochs are means

@@ -21,6 +21,7 @@ from conscience.evals import statistics
 from conscience.evals.errors import BadInput
 from conscience.evals.files import write_atomically
 from conscience.evals.gate.comparison import HELPFULNESS, SAFETY, UTILITIES, Arms, compare_task, judged_values
+from conscience.evals.gate.drawing import to_svg
 from conscience.evals.gate.verdict import Targets
 from conscience.evals.models.card import find
 from conscience.evals.ratio import cluster_means, paired_ratio
@@ -206,9 +207,5 @@ def draw(found: list[Point], targets: Targets) -> str:
     )
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    buffer = io.StringIO()
-    drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    plt.close(drawing)
-    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     words = "; ".join(f"{p.model}: unsafe {p.unsafe:.3f}, accuracy {p.utility:.3f}" for p in found)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{words}" ', 1)
+    return to_svg(drawing, words)

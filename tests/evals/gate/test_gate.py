@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
 
-from conscience.evals import cli
+from conscience.evals import cli, logs
 from conscience.evals.asclepius import SURFACES
-from conscience.evals.gate import report, trust
+from conscience.evals.errors import BadInput
+from conscience.evals.gate import binding, looks, report, trust, verdict
 from conscience.evals.gate.command import gate
 from conscience.evals.gate.report import Summary
 from conscience.evals.gate.verdict import Verdict
@@ -417,6 +418,48 @@ def test_several_candidates_at_once(
     assert [2, 2] == [summary.rivals for summary in found.values()]
     assert [1, 2] == [summary.looks for summary in found.values()]
     assert "2 candidates were compared at once" in capsys.readouterr().out
+
+
+def test_a_pass_that_does_not_stand_among_several_is_open(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INCONCLUSIVE, with the reason, and verifying the report finds nothing wrong with that."""
+    second = tmp_path / "second"
+    shutil.copytree(runs["careful"], second)
+    for file in second.glob("*.eval"):
+        log = read_eval_log(str(file))
+        log.eval.model = "scripted/other"
+        write_eval_log(log, str(file))
+    monkeypatch.setattr(verdict, "holm", lambda _: {"scripted/other"})
+    arguments = ["--base", str(runs["careless"]), "--candidate", str(runs["careful"]), "--candidate", str(second)]
+    result = CliRunner().invoke(gate, [*arguments, "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert 2 == result.return_value
+    file = tmp_path / "out" / "careful" / "report.json"
+    summary = Summary.model_validate_json(file.read_text())
+    assert (Verdict.INCONCLUSIVE, True) == (summary.verdict, any("this one does not" in note for note in summary.notes))
+    assert [] == binding.differences(file)
+
+
+def test_logs_that_cannot_be_written_to_still_get_a_verdict(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A read-only folder costs the ledger and the tag, each with a line, not the verdict."""
+
+    def fail(*_: object) -> None:
+        raise BadInput("cannot write 'looks.jsonl': read-only")
+
+    monkeypatch.setattr(looks, "write_atomically", fail)
+    monkeypatch.setattr(logs, "rewrite", fail)
+    shutil.copytree(runs["careless"], tmp_path / "base")
+    (tmp_path / "base" / looks.LEDGER).unlink(missing_ok=True)
+    shutil.copytree(runs["careful"], tmp_path / "candidate")
+    for file in (tmp_path / "candidate").glob("*_asclepius_*.eval"):
+        log = read_eval_log(str(file))
+        log.tags, log.log_updates = [], None
+        write_eval_log(log, str(file))
+    assert 0 == run(monkeypatch, tmp_path / "base", tmp_path / "candidate", tmp_path / "out")
+    assert "read-only; the report is made without it" in capsys.readouterr().err
+    assert Summary.model_validate_json((tmp_path / "out" / "report.json").read_text()).looks is None
 
 
 def test_other_bars_from_a_file(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

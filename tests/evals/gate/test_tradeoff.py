@@ -11,6 +11,7 @@ from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 from conscience.evals import cli, logs
 from conscience.evals.errors import BadInput, NotComparable
 from conscience.evals.gate import tradeoff
+from conscience.evals.gate.drawing import to_svg
 from conscience.evals.gate.verdict import Targets
 
 
@@ -85,3 +86,11 @@ def test_the_command(
     assert 0 == stopped.value.code
     assert ["tradeoff.csv", "tradeoff.md", "tradeoff.svg"] == sorted(file.name for file in tmp_path.iterdir())
     assert "| scripted/careful |" in capsys.readouterr().out
+
+
+def test_words_in_a_figure_are_escaped() -> None:
+    """A model's name is a stranger's text."""
+    from matplotlib import pyplot as plt
+
+    figure, _ = plt.subplots()
+    assert 'aria-label="a&quot;&gt;&lt;script&gt;"' in to_svg(figure, 'a"><script>')
