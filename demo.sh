@@ -18,7 +18,7 @@ step "2/5 pairs: revision over sample"
 conscience pairs build $logs/generation --out $logs/pairs
 
 step "3/5 training: LoRA, warm start on the revisions, then DPO"
-conscience train training/recipes/demo.yaml --pairs $logs/pairs
+conscience train training/recipes/demo-dpo.yaml --pairs $logs/pairs
 
 step "4/5 evaluation: base, then candidate, on the same samples"
 inspect eval-set $suite --model $base --log-dir $logs/base

@@ -8,51 +8,24 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
-
-import click
 
 from conscience.evals.errors import BadInput
 from conscience.evals.models import card as cards
 from conscience.evals.models.card import CheckpointCard
 from conscience.evals.models.embedded import cache_folder, sha256
+from conscience.training import method, processes, stages
+from conscience.training.monitor import FIGURES, STILL_KL, STILL_MARGIN, still
 from conscience.training.pairs import Manifest, Pair
+from conscience.training.plot import draw
+from conscience.training.processes import say
 from conscience.training.recipe import Recipe
+from conscience.training.stages import Trained
 
-GROUP = "conscience.training"
+FIGURE = "training.svg"
+"""Curves of the run, beside the card."""
 LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "conscience")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a method hands back."""
-
-    adapter: Path
-    """Folder with the PEFT adapter."""
-    metrics: dict[str, float]
-    """Final figures: loss, reward accuracy and margin, seconds."""
-    chat_template_hash: str
-    """Of the tokenizer that rendered the pairs."""
-
-
-Method = Callable[[Recipe, list[Pair], Path], Trained]
-"""A training method: recipe, pairs and a work folder in which everything to resume from is kept."""
-
-
-def method(name: str) -> Method:
-    """Find a training method by its entry point.
-
-    Raises:
-        BadInput: there is none of that name (says which there are).
-    """
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in found:
-        raise BadInput(f"unknown method {name!r}; there are: {', '.join(sorted(found))}")
-    loaded: Method = found[name].load()
-    return loaded
 
 
 def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, CheckpointCard]:
@@ -62,7 +35,7 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
         BadInput: unknown method, pairs sampled from another base, or no room to write; the checkpoint that was
             registered before stays valid.
     """
-    train = method(recipe.method)
+    method.parameters(recipe)
     if manifest.base != recipe.base:
         raise BadInput(f"the pairs were sampled from {manifest.base!r}, but the recipe's base is {recipe.base!r}")
     versions = {name: version(name) for name in LIBRARIES}
@@ -71,11 +44,11 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
     target = cache_folder() / "checkpoints" / f"{recipe.name}-{fingerprint[:12]}"
     try:
         if target.is_dir():
-            click.echo(f"{recipe.name}: already trained with this recipe, these pairs and versions")
+            say(f"{recipe.name}: already trained with this recipe, these pairs and versions")
         else:
             work = cache_folder() / "training" / fingerprint[:12]
             work.mkdir(parents=True, exist_ok=True)
-            trained = train(recipe, pairs, work)
+            trained = stages.train(recipe, pairs, work)
             card = CheckpointCard(
                 name=recipe.name,
                 base=recipe.base,
@@ -88,32 +61,58 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
                 adapter_sha256=sha256(trained.adapter / cards.ADAPTER),
                 fingerprint=fingerprint,
                 versions=versions,
-                metrics=trained.metrics,
-                notes=_notes(manifest),
+                metrics=figures(trained),
+                notes=notes(recipe, manifest, trained),
             )
-            _publish(trained.adapter, card, target)
-            shutil.rmtree(work)
-        return target, cards.register(target, recipe.name)
+            if processes.is_first():
+                _publish(trained, card, target)
+            processes.wait()
+            if processes.is_first():
+                shutil.rmtree(work)
+        if processes.is_first():
+            cards.register(target, recipe.name)
+        processes.wait()
+        return target, cards.read_card(target)
     except OSError as error:
         raise BadInput(f"cannot write the checkpoint: {error}; what was registered before is untouched") from None
 
 
-def _publish(adapter: Path, card: CheckpointCard, target: Path) -> None:
-    """Copy the adapter and write the card into a temporary folder, then rename it."""
+def figures(trained: Trained) -> dict[str, float]:
+    """The last value of each figure, those of the warm start under a name of their own, and all seconds together."""
+    found: dict[str, float] = {}
+    for stage, history in trained.history.items():
+        prefix = "warm_start_" if stage == stages.WARM_START else ""
+        for entry in history:
+            found |= {f"{prefix}{name.replace('/', '_')}": entry[name] for name in FIGURES if name in entry}
+    found["seconds"] = sum(entry["seconds"] for history in trained.history.values() for entry in history[-1:])
+    return found
+
+
+def notes(recipe: Recipe, manifest: Manifest, trained: Trained) -> tuple[str, ...]:
+    """What a reader of the card must know."""
+    found = []
+    if manifest.source.teacher.startswith("recorded/"):
+        found.append(
+            "The teacher was recorded: its critiques and revisions were written for the prompts, not for the samples."
+        )
+    if still(trained.history[recipe.method]):
+        found.append(
+            f"NOTHING WAS LEARNED: {recipe.method} moved the model by less than {STILL_KL} nats a token and the margin by "
+            f"less than {STILL_MARGIN}. Try a higher learning rate than {recipe.learning_rate:g}."
+        )
+    return tuple(found)
+
+
+def _publish(trained: Trained, card: CheckpointCard, target: Path) -> None:
+    """Copy the adapter and write card, history and figure into a temporary folder, then rename it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         for name in (cards.ADAPTER, "adapter_config.json"):
-            shutil.copy2(adapter / name, temporary / name)
+            shutil.copy2(trained.adapter / name, temporary / name)
+        (temporary / stages.HISTORY).write_text(json.dumps(trained.history), encoding="utf-8")
+        (temporary / FIGURE).write_text(draw(trained.history), encoding="utf-8")
         (temporary / cards.CARD).write_text(card.model_dump_json(indent=2), encoding="utf-8")
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _notes(manifest: Manifest) -> tuple[str, ...]:
-    if manifest.source.teacher.startswith("recorded/"):
-        return (
-            "The teacher was recorded: its critiques and revisions were written for the prompts, not for the samples.",
-        )
-    return ()

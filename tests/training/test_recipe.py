@@ -1,11 +1,13 @@
 """Recipes: what is misspelt or ill-typed is named with what is allowed."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from conscience.evals.errors import BadInput
 from conscience.training import recipe as recipe_module
+from conscience.training.method import parameters
 from conscience.training.recipe import Recipe
 
 MINIMAL = "name: tried\nmethod: dpo\nbase: conscience/smollm2-135m\nlearning_rate: 5.0e-5\n"
@@ -27,14 +29,75 @@ def refusal(tmp_path: Path, text: str) -> str:
 
 
 def test_there_are_shipped_recipes() -> None:
-    """The demo's recipe is among those that the next test reads."""
-    assert "demo.yaml" in [file.name for file in SHIPPED]
+    """For each method the demo's recipe, the paper's and its two declared rates are among those that the next test reads."""
+    expected = {
+        f"{kind}.yaml"
+        for method in ("dpo", "ipo", "kto", "simpo")
+        for kind in (f"demo-{method}", *(f"paper-{method}{rate}" for rate in ("", "-lr5e-6", "-lr1e-5")))
+    }
+    assert expected == {file.name for file in SHIPPED}
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
 def test_shipped_recipes_are_valid(file: Path) -> None:
-    """Each reads, and names a method that Conscience has."""
-    assert "dpo" == Recipe.read(file).method
+    """Each reads, is named after its file, and names a method that Conscience has and parameters that it knows."""
+    read_ = Recipe.read(file)
+    assert file.stem == read_.name
+    assert file.stem.split("-")[1] == read_.method
+    parameters(read_)
+
+
+@pytest.mark.parametrize(("rate", "suffix"), [(5e-7, ""), (5e-6, "-lr5e-6"), (1e-5, "-lr1e-5")])
+@pytest.mark.parametrize("method", ["dpo", "ipo", "kto", "simpo"])
+def test_the_papers_recipes_hold_its_values(method: str, rate: float, suffix: str) -> None:
+    """LoRA r=32 and alpha=64, AdamW, a cosine with 3% warm-up, two epochs, beta 0.1, early stopping on 500 pairs."""
+    found = Recipe.read(SHIPPED[0].parent / f"paper-{method}{suffix}.yaml")
+    assert ("Qwen/Qwen3-8B", 0.1, rate, 2.0) == (found.base, found.beta, found.learning_rate, found.epochs)
+    assert ("adamw_torch", "cosine", 0.03) == (found.optimizer, found.schedule, found.warmup_ratio)
+    assert (32, 64, "all-linear") == (found.lora.r, found.lora.alpha, found.lora.modules)
+    assert found.validation is not None
+    assert (500, True) == (found.validation.pairs, found.validation.patience is not None)
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    """Nested keys too; 5e-6, which YAML 1.1 takes for a word, is a number."""
+    file = tmp_path / "recipe.yaml"
+    file.write_text(MINIMAL)
+    read_ = Recipe.read(file, ["learning_rate=5e-6", "lora.r=16", "name=other", "lora.modules=[q_proj]"])
+    assert (5e-6, 16, "other", ["q_proj"]) == (read_.learning_rate, read_.lora.r, read_.name, read_.lora.modules)
+    assert Recipe.read(file).hash() != read_.hash()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("beta", "key=value, found 'beta'"),
+        ("betta=1", "unknown key 'betta'"),
+        ("lora.rank=1", "unknown key 'lora.rank'"),
+    ],
+)
+def test_a_wrong_override_is_named(override: str, expected: str, tmp_path: Path) -> None:
+    """As a wrong key of the file is."""
+    file = tmp_path / "recipe.yaml"
+    file.write_text(MINIMAL)
+    with pytest.raises(BadInput, match=re.escape(expected)):
+        Recipe.read(file, [override])
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "expected"),
+    [
+        ("dpo", {"gamma": 1.0}, "parameters of method 'dpo': unknown key 'gamma'; allowed: none"),
+        ("kto", {"gamma": 1.0}, "unknown key 'gamma'; allowed: desirable_weight, undesirable_weight"),
+        ("simpo", {"gamma": -1.0}, "key 'gamma': Input should be greater than or equal to 0, found -1.0"),
+        ("ppo", {}, "unknown method 'ppo'; there are: dpo, ipo, kto, simpo"),
+    ],
+)
+def test_a_method_refuses_parameters_that_it_does_not_know(method: str, given: dict[str, float], expected: str) -> None:
+    """By name, with those that it knows."""
+    recipe = Recipe(name="t", method=method, base="b", learning_rate=1e-4, parameters=given)
+    with pytest.raises(BadInput, match=re.escape(expected)):
+        parameters(recipe)
 
 
 def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
@@ -47,7 +110,7 @@ def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
     ("line", "expected"),
     [
         ("betta: 0.2", ["unknown key 'betta'; allowed: ", "beta", "warm_start"]),
-        ("lora: {rank: 4}", ["unknown key 'lora.rank'; allowed: r, alpha, modules, last_layers"]),
+        ("lora: {rank: 4}", ["unknown key 'lora.rank'; allowed: r, alpha, dropout, modules, last_layers"]),
         ("warm_start: {learning_rate: 1.0e-3, steps: 3, epochs: 1}", ["unknown key 'warm_start.steps'", "epochs"]),
         ("beta: strong", ["key 'beta': ", "found 'strong'"]),
         ("beta: '0.2'", ["key 'beta': ", "found '0.2'"]),

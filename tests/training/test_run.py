@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -34,7 +33,7 @@ class Fake:
         self.folders: list[Path] = []
         self.failure: BaseException | None = None
 
-    def __call__(self, recipe: Recipe, pairs: list[Pair], work: Path) -> Trained:
+    def train(self, recipe: Recipe, pairs: list[Pair], work: Path) -> Trained:
         """Train."""
         self.folders.append(work)
         adapter = work / "adapter"
@@ -43,21 +42,21 @@ class Fake:
         if self.failure:
             raise self.failure
         (adapter / "adapter_config.json").write_text("{}")
-        return Trained(adapter=adapter, metrics={"loss": 0.25}, chat_template_hash="2" * 64)
+        history = [{"step": 1.0, "loss": 0.5}, {"step": 2.0, "loss": 0.25}, {"seconds": 3.0}]
+        return Trained(adapter=adapter, chat_template_hash="2" * 64, history={"dpo": history})
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
-    """The only method that is installed."""
+    """What trains instead of TRL."""
     made = Fake()
-    entry = SimpleNamespace(name="fake", load=lambda: made)
-    monkeypatch.setattr(run_module, "entry_points", lambda group: [entry] if group == "conscience.training" else [])
+    monkeypatch.setattr(run_module.stages, "train", made.train)
     yield made
 
 
 def recipe(**changes: object) -> Recipe:
     """A recipe of the fake method."""
-    fields = {"name": "tried", "method": "fake", "base": "conscience/smollm2-135m", "learning_rate": 1e-4}
+    fields = {"name": "tried", "method": "dpo", "base": "conscience/smollm2-135m", "learning_rate": 1e-4}
     return Recipe.model_validate(fields | changes)
 
 
@@ -76,7 +75,7 @@ def test_a_run_is_registered_with_its_lineage(fake: Fake, home: Path) -> None:
     """The card says which pairs, recipe, constitution and weights; the work folder is gone."""
     folder, made = run(recipe(seed=5), [PAIR], manifest())
     assert (folder, made) == card.find("tried")
-    assert (manifest().source, 5, {"loss": 0.25}) == (made.pairs, made.recipe["seed"], made.metrics)
+    assert (manifest().source, 5, {"loss": 0.25, "seconds": 3.0}) == (made.pairs, made.recipe["seed"], made.metrics)
     assert ("clinical-v0.1", "1" * 64) == (made.constitution, made.constitution_hash)
     assert sha256(folder / ADAPTER) == made.adapter_sha256
     assert f"tried-{made.fingerprint[:12]}" == folder.name
@@ -143,7 +142,7 @@ def _full(source: Path, target: Path) -> None:
 
 def test_an_unknown_method_lists_what_is_installed(fake: Fake) -> None:
     """A plugin that is not installed is named, and so is what is."""
-    with pytest.raises(BadInput, match="unknown method 'ppo'; there are: fake"):
+    with pytest.raises(BadInput, match="unknown method 'ppo'; there are: dpo, ipo, kto, simpo"):
         run(recipe(method="ppo"), [PAIR], manifest())
 
 
