@@ -69,7 +69,7 @@ def read_answers(file: str) -> EvalLog:
     if not file.endswith(".eval"):
         return read(file)
     log = read(file, header_only=True)
-    with _naming(file), _without_collector(), ZipFile(path_of(log)) as members:
+    with _naming(file), collector_paused(), ZipFile(path_of(log)) as members:
         # A sample that was logged again lies there twice under one name, which stands for the last.
         names = [name for name in dict.fromkeys(members.namelist()) if name.startswith("samples/")]
         samples = [EvalSample.model_validate(_shown(from_json(members.read(name)))) for name in names]
@@ -93,8 +93,8 @@ def _naming(file: str) -> Iterator[None]:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """Millions of objects are made that all stay: looking for garbage among them takes as long as making them."""
+def collector_paused() -> Iterator[None]:
+    """Millions of objects are made that all stay: looking for cycles among them takes as long as making them."""
     collects = gc.isenabled()
     gc.disable()
     try:

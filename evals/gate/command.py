@@ -51,6 +51,7 @@ def gate(
     from conscience.evals.gate import binding, looks, report, selftest, trust, verdict
     from conscience.evals.gate.comparison import SAFETY, compare
 
+    context.with_resource(logs.collector_paused())
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
     if self_test:
         click.echo(selftest.table(selftest.self_test(logs.newest_by_task(self_test), bars)))
