@@ -60,8 +60,8 @@ def read(file: str, *, header_only: bool = False) -> EvalLog:
 def read_answers(file: str) -> EvalLog:
     """Read one log that has finished, its samples without what only a viewer shows: events, attachments and store.
 
-    They are two thirds of a log. Inspect's own `exclude_fields` leaves them out too, but parses piece by piece, which takes longer
-    than to read all of it. A log in Inspect's JSON format is read whole. Not to be written back but by `rewrite_header`.
+    They are two thirds of a log. Inspect's own `exclude_fields` leaves them out too, but parses piece by piece, which takes
+    longer than to read everything. A log in Inspect's JSON format is read whole. Only `rewrite_header` may write such a log back.
 
     Raises:
         BadInput: see `read`.
@@ -69,10 +69,10 @@ def read_answers(file: str) -> EvalLog:
     if not file.endswith(".eval"):
         return read(file)
     log = read(file, header_only=True)
-    with _naming(file), collector_paused(), ZipFile(path_of(log)) as members:
+    with _naming(file), collector_paused(), ZipFile(path_of(log)) as members:  # Inspect taught zipfile Zstandard
         # A sample that was logged again lies there twice under one name, which stands for the last.
-        names = [name for name in dict.fromkeys(members.namelist()) if name.startswith("samples/")]
-        samples = [EvalSample.model_validate(_shown(from_json(members.read(name)))) for name in names]
+        names = [n for n in dict.fromkeys(members.namelist()) if n.startswith("samples/") and n.endswith(".json")]
+        samples = [EvalSample.model_validate(_answer(from_json(members.read(name)))) for name in names]
     log.samples = sorted(samples, key=lambda s: (s.epoch, s.id if isinstance(s.id, str) else f"{s.id:020}"))
     return log
 
@@ -80,7 +80,7 @@ def read_answers(file: str) -> EvalLog:
 _ONLY_SHOWN = frozenset({"events", "events_data", "timelines", "attachments", "store"})
 
 
-def _shown(sample: dict[str, object]) -> dict[str, object]:
+def _answer(sample: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in sample.items() if name not in _ONLY_SHOWN}
 
 
