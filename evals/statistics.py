@@ -49,43 +49,6 @@ class Estimate:
 NOTHING = Estimate(nan, nan, nan, nan, nan, 0)
 
 
-def cluster_weights(clusters: Sequence[str], rng: np.random.Generator, draws: int = DRAWS) -> Floats:
-    """How often each item is drawn when its clusters are drawn with replacement.
-
-    Returns:
-        Array of shape (draws, items); items of one cluster share their count.
-    """
-    _, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    count = int(index.max()) + 1
-    drawn = np.empty((draws, count))
-    for first in range(0, draws, _AT_ONCE):  # counting drawn numbers is many times as fast as numpy's multinomial
-        rows = min(_AT_ONCE, draws - first)
-        numbers = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
-        drawn[first : first + rows] = np.bincount(numbers.ravel(), minlength=rows * count).reshape(rows, count)
-    return drawn[:, index]
-
-
-def grouped_rates(values: Floats, groups: Sequence[str], weights: Floats) -> Floats:
-    """Unweighted mean over groups of the weighted mean within each group.
-
-    Args:
-        values: 0 or 1 an item, shape (items,).
-        groups: group of each item.
-        weights: shape (draws, items).
-
-    Returns:
-        Shape (draws,); nan where a group drew nothing.
-    """
-    names = np.asarray(groups, dtype=str)
-    rates = []
-    for group in np.unique(names):
-        mask = names == group
-        total = weights[:, mask].sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            rates.append(weights[:, mask] @ values[mask] / total)
-    return np.asarray(np.mean(rates, axis=0))
-
-
 def paired_difference(base: Floats, candidate: Floats, clusters: Sequence[str]) -> Estimate:
     """Difference candidate - base of two means over the same items.
 
@@ -115,7 +78,8 @@ def rate(values: Floats, groups: Sequence[str], clusters: Sequence[str], seed: i
     if values.min() == values.max() and values[0] in (0.0, 1.0):
         count = len(set(zip(groups, clusters, strict=True)))
         return replace(proportion(int(values[0]) * count, count), n=len(values))
-    point = float(grouped_rates(values, groups, np.ones((1, len(values))))[0])
+    names = np.asarray(groups, dtype=str)
+    point = float(np.mean([values[names == group].mean() for group in np.unique(names)]))
     return _summary(point, rate_draws(values, groups, clusters, seed), len(values))
 
 
@@ -125,7 +89,10 @@ def rate_draws(values: Floats, groups: Sequence[str], clusters: Sequence[str], s
         count = len(set(zip(groups, clusters, strict=True)))
         events = values[0] * count
         return np.random.default_rng(seed).beta(events + 0.5, count - events + 0.5, DRAWS)
-    return grouped_rates(values, groups, _stratified_weights(groups, clusters, seed))
+    rng = np.random.default_rng(seed)
+    names, labels = np.asarray(groups, dtype=str), np.asarray(clusters, dtype=str)
+    masks = [names == group for group in np.unique(names)]
+    return np.asarray(np.mean([_drawn_means(values[m], np.ones(m.sum()), labels[m], rng) for m in masks], axis=0))
 
 
 def weighted_rate(values: Floats, weights: Floats, clusters: Sequence[str], seed: int = SEED) -> Estimate:
@@ -141,8 +108,7 @@ def weighted_rate(values: Floats, weights: Floats, clusters: Sequence[str], seed
         return NOTHING
     if values.min() == values.max():  # see `rate`
         return rate(values, ["all"] * len(values), clusters)
-    counts = cluster_weights(clusters, np.random.default_rng(seed))
-    drawn = (counts @ (weights * values)) / (counts @ weights)
+    drawn = _drawn_means(values, weights, np.asarray(clusters, dtype=str), np.random.default_rng(seed))
     return _summary(float(weights @ values / weights.sum()), drawn, len(values))
 
 
@@ -198,14 +164,19 @@ def mcnemar(base: Floats, candidate: Floats) -> float:
     return float(stats.binomtest(lost, lost + won).pvalue) if lost + won else 1.0
 
 
-def _stratified_weights(groups: Sequence[str], clusters: Sequence[str], seed: int) -> Floats:
-    rng = np.random.default_rng(seed)
-    names = np.asarray(groups, dtype=str)
-    weights = np.empty((DRAWS, len(names)))
-    for group in np.unique(names):
-        mask = names == group
-        weights[:, mask] = cluster_weights(np.asarray(clusters, dtype=str)[mask].tolist(), rng)
-    return weights
+def _drawn_means(values: Floats, weights: Floats, clusters: NDArray[np.str_], rng: np.random.Generator) -> Floats:
+    """Weighted means of resamples in which clusters are drawn with replacement, shape (draws,).
+
+    A cluster enters a mean by its two sums alone, of w y and of w, and values of 0 and 1 make few distinct pairs of them. How
+    often each pair is drawn is multinomial: the distribution of drawing thousands of clusters one by one, at the cost of a few.
+    """
+    _, index = np.unique(clusters, return_inverse=True)
+    sums = np.stack([np.bincount(index, weights=weights * values), np.bincount(index, weights=weights)], axis=1)
+    kinds, counts = np.unique(sums, axis=0, return_counts=True)
+    shares = counts / counts.sum()
+    drawn = [rng.multinomial(counts.sum(), shares, size=_AT_ONCE) @ kinds for _ in range(DRAWS // _AT_ONCE)]
+    events, totals = np.concatenate(drawn).T
+    return np.asarray(events / totals)
 
 
 def _cluster_means(values: Floats, clusters: NDArray[np.str_]) -> Floats:

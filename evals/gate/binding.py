@@ -50,7 +50,7 @@ def label(arms: Arms, summary: Summary) -> None:
     edited = edit_eval_log(
         log, edits, ProvenanceData(author="conscience gate", reason=f"verdict against {summary.base}")
     )
-    logs.rewrite(edited)
+    logs.rewrite_header(edited)
 
 
 def differences(file: Path) -> list[str]:

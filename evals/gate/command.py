@@ -51,6 +51,7 @@ def gate(
     from conscience.evals.gate import binding, looks, report, selftest, trust, verdict
     from conscience.evals.gate.comparison import SAFETY, compare
 
+    context.with_resource(logs.collector_paused())
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
     if self_test:
         click.echo(selftest.table(selftest.self_test(logs.newest_by_task(self_test), bars)))
@@ -113,8 +114,10 @@ def verify(report: Path) -> int:
 
     Exit status: 0 it holds, 1 it does not (says what), 3 a log is missing or cannot be compared any more.
     """
+    from conscience.evals import logs
     from conscience.evals.gate.binding import differences
 
+    click.get_current_context().with_resource(logs.collector_paused())
     changed = differences(report)
     for line in changed:
         click.echo(line)
@@ -169,6 +172,7 @@ def tradeoff(places: tuple[str, ...], base: str, targets: Path | None, out: Path
     from conscience.evals.gate import verdict
 
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
+    click.get_current_context().with_resource(logs.collector_paused())
     found = frontier.points(logs.by_model(places), base)
     frontier.write(found, bars, out)
     click.echo(frontier.table(found))

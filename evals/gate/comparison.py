@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import nan
 from typing import Any
 
 import pandas as pd
-from inspect_ai.analysis import SampleColumn, samples_df
-from inspect_ai.log import EvalLog
+from inspect_ai.log import EvalLog, EvalSample
 
 from conscience.evals.errors import BadInput, NotComparable
 
@@ -217,53 +217,46 @@ def _pair(task: str, base: EvalLog, candidate: EvalLog) -> Arms:
 
 
 def judged_values(task: str, log: EvalLog) -> pd.DataFrame:
-    """One log as a table: id, epoch, group, cluster, prompt, answer, value (nan: unscored), explanation; no neutral twins."""
+    """One log as a table: id, epoch, group, cluster, prompt, answer, value (nan: unscored), explanation; no neutral twins.
+
+    Raises:
+        BadInput: a score is neither a number nor C or I (names the sample).
+    """
     scorer, key = _SCORE[task]
     group = {SAFETY: "surface", PRINCIPLES: "principle"}.get(task, "stratum")
-
-    def value(sample: Any) -> float | None:
-        if sample.error or sample.limit:  # cut short: what was said until then is no answer to the whole script
-            return None
+    rows = []
+    for sample in log.samples or []:
+        if sample.metadata.get("twin") == NEUTRAL:
+            continue
         scores = sample.scores or {}
         score = scores.get(scorer) if scorer else next(iter(scores.values()), None)
-        if score is None:
-            return None
-        raw = score.value.get(key) if key and isinstance(score.value, dict) else score.value
-        return {"C": 1.0, "I": 0.0}[raw] if isinstance(raw, str) else (None if raw is None else float(raw))
-
-    def explanation(sample: Any) -> str:
-        scores = sample.scores or {}
-        score = scores.get(scorer) if scorer else next(iter(scores.values()), None)
-        return (score.explanation or "") if score else ""
-
-    frame, errors = samples_df(
-        log,
-        columns=[
-            SampleColumn("id", path="id", required=True, type=str),
-            SampleColumn("epoch", path="epoch", required=True),
-            SampleColumn("group", path=f"metadata.{group}", default="all"),
-            SampleColumn("cluster", path="metadata.cluster"),
-            SampleColumn("twin", path="metadata.twin", default=""),
-            SampleColumn("prompt", path=_prompt),
-            SampleColumn("answer", path=_answer),
-            SampleColumn("value", path=value),
-            SampleColumn("explanation", path=explanation),
-        ],
-        full=True,
-        strict=False,
-        quiet=True,
-    )
-    if errors:
-        raise BadInput(f"log {log.location!r}: {errors[0]}")
-    frame = frame[frame["twin"] != NEUTRAL].reset_index(drop=True)
-    frame["cluster"] = frame["cluster"].fillna(frame["id"])
-    frame["value"] = frame["value"].astype(float)
-    return frame
+        # Cut short: what was said until then is no answer to the whole script.
+        raw = None if score is None or sample.error or sample.limit else score.value
+        try:
+            value = _number(raw.get(key) if key and isinstance(raw, dict) else raw)
+        except (KeyError, TypeError, ValueError):
+            raise BadInput(
+                f"log {log.location!r}: sample {sample.id!r}: a value of {task} is a number, 'C' or 'I', found {raw!r}"
+            ) from None
+        rows.append(
+            (
+                str(sample.id),
+                sample.epoch,
+                str(sample.metadata.get(group) or "all"),
+                str(sample.metadata.get("cluster") or sample.id),
+                _prompt(sample),
+                sample.output.completion,
+                value,
+                (score.explanation or "") if score else "",
+            )
+        )
+    columns = ["id", "epoch", "group", "cluster", "prompt", "answer", "value", "explanation"]
+    return pd.DataFrame(rows, columns=columns).astype({"value": float})
 
 
-def _answer(sample: Any) -> str:
-    return str(sample.output.completion)
+def _number(raw: Any) -> float:
+    return nan if raw is None else {"C": 1.0, "I": 0.0}[raw] if isinstance(raw, str) else float(raw)
 
 
-def _prompt(sample: Any) -> str:
+def _prompt(sample: EvalSample) -> str:
     return "\n".join(message.text for message in sample.messages if message.role == "user") or str(sample.input)

@@ -139,9 +139,53 @@ def test_passing_groups_counts_those_that_reach_the_bar() -> None:
 def test_same_seed_same_result_other_seed_another() -> None:
     """Whatever is random takes a seed."""
     values = bernoulli(0.4, 50)
-    first, again, other = (statistics.rate(values, ["a", "b"] * 25, names(50), seed=seed) for seed in (1, 1, 2))
-    assert first == again
-    assert (first.point, False) == (other.point, first == other)
+    first, again, other = (statistics.rate_draws(values, ["a", "b"] * 25, names(50), seed=seed) for seed in (1, 1, 2))
+    assert (True, False) == (np.array_equal(first, again), np.array_equal(first, other))
+
+
+def test_drawing_kinds_of_clusters_is_drawing_clusters() -> None:
+    """The draws are those of clusters of unequal sizes drawn one by one with replacement, in two groups, epochs averaged."""
+    rng = np.random.default_rng(3)
+    sizes = rng.integers(1, 6, size=60)
+    clusters = np.repeat(np.arange(60), sizes)
+    groups = np.where(clusters < 40, "a", "b")
+    values = np.repeat(rng.binomial(1, 0.4, 60), sizes) * rng.choice([0, 0.5, 1], size=len(clusters))
+    found = statistics.rate_draws(values, groups.tolist(), clusters.astype(str).tolist())
+
+    def by_hand() -> float:
+        rates = []
+        for members in (np.arange(40), np.arange(40, 60)):
+            items = np.concatenate([np.flatnonzero(clusters == c) for c in rng.choice(members, len(members))])
+            rates.append(values[items].mean())
+        return float(np.mean(rates))
+
+    naive = np.asarray([by_hand() for _ in range(2_000)])
+    assert naive.mean() == pytest.approx(found.mean(), abs=0.005)
+    assert naive.std() == pytest.approx(found.std(), rel=0.06)
+    assert np.quantile(naive, [0.05, 0.95]) == pytest.approx(np.quantile(found, [0.05, 0.95]), abs=0.01)
+
+
+def test_a_rate_covers_the_truth_about_95_times_in_100() -> None:
+    """Over 400 experiments of 100 clusters of one to five items that go together the interval covers as often as it says."""
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(400):
+        sizes = rng.integers(1, 6, size=100)
+        values = np.repeat(rng.binomial(1, 0.3, 100), sizes).astype(np.float64)
+        found = statistics.rate(values, ["all"] * len(values), np.repeat(np.arange(100), sizes).astype(str).tolist())
+        covered += found.low <= 0.3 <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_a_weighted_rate_has_the_error_of_the_delta_method() -> None:
+    """With one item a cluster the limits are those of a ratio of means, sum w (y - rate) / sum w."""
+    rng = np.random.default_rng(4)
+    values, weights = bernoulli(0.3, 800), rng.integers(1, 5, size=800).astype(np.float64)
+    found = statistics.weighted_rate(values, weights, names(800))
+    point = float(weights @ values / weights.sum())
+    error = sqrt(float(np.sum((weights * (values - point)) ** 2))) / float(weights.sum())
+    assert point == pytest.approx(found.point)
+    assert 2 * 1.960 * error == pytest.approx(found.high - found.low, rel=0.05)
 
 
 def test_paired_difference_covers_the_truth_about_95_times_in_100() -> None:

@@ -449,7 +449,7 @@ def test_logs_that_cannot_be_written_to_still_get_a_verdict(
         raise BadInput("cannot write 'looks.jsonl': read-only")
 
     monkeypatch.setattr(looks, "write_atomically", fail)
-    monkeypatch.setattr(logs, "rewrite", fail)
+    monkeypatch.setattr(logs, "rewrite_header", fail)
     shutil.copytree(runs["careless"], tmp_path / "base")
     (tmp_path / "base" / looks.LEDGER).unlink(missing_ok=True)
     shutil.copytree(runs["careful"], tmp_path / "candidate")
