@@ -48,7 +48,7 @@ def gate(
         return 0
     from conscience.evals import logs
     from conscience.evals.errors import BadInput
-    from conscience.evals.gate import binding, looks, report, selftest, trust, verdict
+    from conscience.evals.gate import binding, looks, output, report, selftest, trust, verdict
     from conscience.evals.gate.comparison import SAFETY, compare
 
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
@@ -84,10 +84,10 @@ def gate(
             rivals=len(compared),
             stands=len(compared) == 1 or model in stands,
         )
-        report.write(summary, folder)
+        output.write(summary, folder)
         _unless_read_only(partial(binding.label, arms[SAFETY], summary))
         verdicts.append(summary.verdict)
-        click.echo(report.table(summary))
+        click.echo(output.table(summary))
         click.echo(f"\nreport: {folder / 'report.html'}")
         if step := os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(step).open("a", encoding="utf-8") as file:
