@@ -162,14 +162,23 @@ def plan(power: float, targets: Path | None, **believed: float) -> None:
 def tradeoff(places: tuple[str, ...], base: str, targets: Path | None, out: Path) -> None:
     """Safety against utility for a base and its candidates, from the logs in PLACES.
 
-    Writes tradeoff.md, tradeoff.csv and tradeoff.svg.
+    Writes tradeoff.html, tradeoff.md, tradeoff.csv and tradeoff.svg. Every candidate's run of the test split counts as a look.
     """
     from conscience.evals import logs
+    from conscience.evals.gate import looks, tradeoff_files, verdict
     from conscience.evals.gate import tradeoff as frontier
-    from conscience.evals.gate import verdict
+    from conscience.evals.gate.comparison import Arms
 
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
-    found = frontier.points(logs.by_model(places), base)
-    frontier.write(found, bars, out)
+    counts: list[int | None] = []
+
+    def look(arms: Arms) -> None:
+        counts.append(_unless_read_only(partial(looks.record, arms)))
+
+    found = frontier.points(logs.by_model(places), base, look)
+    counted = max((count for count in counts if count is not None), default=None)
+    tradeoff_files.write(found, bars, counted, out)
     click.echo(frontier.table(found))
-    click.echo(f"\nfigure: {out / 'tradeoff.svg'}")
+    for note in tradeoff_files.notes(found, counted):
+        click.echo(f"note: {note}")
+    click.echo(f"\nfigure: {out / 'tradeoff.html'}")

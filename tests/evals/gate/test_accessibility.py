@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from conscience.evals import logs
+from conscience.evals.gate import tradeoff, tradeoff_files
+from conscience.evals.gate.verdict import Targets
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 INK = ("#1f2a44", "#5a6478", "#1a4f9c", "#1c6b3c", "#9b1c1c", "#7a5200")
@@ -51,6 +55,17 @@ def page(browser: Any, runs: dict[str, Path], tmp_path: Path, run: Callable[[Pat
     return browser
 
 
+@pytest.fixture
+def tradeoff_page(browser: Any, runs: dict[str, Path], tmp_path: Path) -> Any:
+    """The tradeoff's page of a base and a candidate, opened."""
+    models = logs.by_model([str(folder) for folder in runs.values()])
+    points = tradeoff.points(models, "scripted/careless")
+    tradeoff_files.write(points, Targets(), 1, tmp_path)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get((tmp_path / "tradeoff.html").as_uri())
+    return browser
+
+
 def violations(page: Any) -> list[str]:
     """What axe-core finds, every `details` open."""
     page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -65,6 +80,14 @@ def violations(page: Any) -> list[str]:
 def test_axe_finds_nothing(page: Any) -> None:
     """WCAG 2.2 A and AA and axe's best practices: language, landmarks, order of headings, names, contrast."""
     assert [] == violations(page)
+
+
+def test_axe_finds_nothing_in_the_tradeoff(tradeoff_page: Any) -> None:
+    """The same rules on safety against utility, and no more than a phone's width."""
+    assert [] == violations(tradeoff_page)
+    metrics = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    tradeoff_page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    assert 360 == tradeoff_page.execute_script("return document.documentElement.scrollWidth")
 
 
 def test_axe_would_find_something(page: Any) -> None:

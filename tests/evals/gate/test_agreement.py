@@ -25,6 +25,6 @@ def test_two_judges(sample: Callable[..., EvalSample], log: Callable[..., EvalLo
 
 
 def test_a_judge_alone_agrees_with_nobody(sample: Callable[..., EvalSample], log: Callable[..., EvalLog]) -> None:
-    """One judge, or none with a vote, gives no row."""
-    alone = log("m", [sample("a", [True]), sample("b", [])])
+    """One judge gives no row."""
+    alone = log("m", [sample("a", [True]), sample("b", [False])])
     assert [] == agreements(Arms("asclepius", alone, alone, pd.DataFrame(), (0, 0), 0))
