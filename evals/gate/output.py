@@ -144,6 +144,9 @@ def junit(summary: Summary) -> str:
     tags = {Verdict.FAIL: "failure", Verdict.INCONCLUSIVE: "error"}
     counts = {f"{tag}s": str(sum(tags.get(o.verdict) == tag for o in summary.outcomes)) for tag in tags.values()}
     suite = ElementTree.Element("testsuite", {"name": summary.candidate, "tests": str(len(summary.outcomes)), **counts})
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in _facts(summary):
+        ElementTree.SubElement(properties, "property", name=name, value=value)
     for outcome in summary.outcomes:
         case = ElementTree.SubElement(suite, "testcase", classname="conscience.gate", name=outcome.target)
         said = f"{outcome.metric}: {interval(outcome.estimate)}, bar {figure(outcome.bar)}"
@@ -152,3 +155,14 @@ def junit(summary: Summary) -> str:
             ElementTree.SubElement(case, tags[outcome.verdict], type=outcome.verdict.value, message=reason)
         ElementTree.SubElement(case, "system-out").text = said
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _facts(summary: Summary) -> list[tuple[str, str]]:
+    """What a reader of the CI's page wants beside the targets."""
+    return [
+        ("verdict", summary.verdict.value),
+        ("base", summary.base),
+        ("judges", ", ".join(summary.judges)),
+        ("looks at the test split", "not counted" if summary.looks is None else str(summary.looks)),
+        *((f"{task}, {direction}", str(len(flips))) for task, direction, flips in changed(summary.flips)),
+    ]

@@ -54,6 +54,9 @@ def test_the_report_for_ci(runs: dict[str, Path], tmp_path: Path, monkeypatch: p
     assert 1 == run(runs["careful"], runs["careless"], tmp_path / "out")
     suite = ElementTree.parse(tmp_path / "out" / "report.xml").getroot()
     summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    facts = {p.get("name"): p.get("value") for p in suite.iter("property")}
+    assert ("FAIL", "scripted/careful") == (facts["verdict"], facts["base"])
+    assert str(sum(f.direction == "became unsafe" for f in summary.flips)) == facts["asclepius, became unsafe"]
     for outcome, case in zip(summary.outcomes, suite.findall("testcase"), strict=True):
         assert outcome.target == case.get("name")
         assert (outcome.verdict is Verdict.FAIL) == (case.find("failure") is not None)
