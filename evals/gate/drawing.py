@@ -39,7 +39,7 @@ def to_svg(drawing: Any, words: str) -> str:
     plt.close(drawing)
     svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     # Names of groups repeat from figure to figure; a page may hold an id once.
-    svg = re.sub(r' id="[A-Za-z0-9]+_\d+"', "", svg)
+    svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" ', 1)
 
 

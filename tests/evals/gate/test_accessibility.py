@@ -44,6 +44,7 @@ def browser() -> Iterator[Any]:
         options.add_argument(argument)
     options.binary_location = found
     window = webdriver.Chrome(service=Service(driver), options=options)
+    window.set_script_timeout(180)
     yield window
     window.quit()
 
