@@ -77,7 +77,7 @@ def tradeoff_page(browser: Any, pages: Path) -> Any:
 
 
 def violations(page: Any) -> list[str]:
-    """What axe-core finds with all groups and the first changed samples open: one is made like the other, and all take minutes."""
+    """What axe-core finds with all groups and the first changed samples open: all are made alike, and take minutes."""
     page.execute_script(
         "document.querySelectorAll('details:not(.flip)').forEach(d => d.open = true);"
         "[...document.querySelectorAll('.flip')].slice(0, 5).forEach(d => d.open = true)"
