@@ -48,7 +48,7 @@ def gate(
         return 0
     from conscience.evals import logs
     from conscience.evals.errors import BadInput
-    from conscience.evals.gate import binding, looks, report, selftest, trust, verdict
+    from conscience.evals.gate import binding, looks, output, report, selftest, trust, verdict
     from conscience.evals.gate.comparison import SAFETY, compare
 
     context.with_resource(logs.collector_paused())
@@ -85,10 +85,10 @@ def gate(
             rivals=len(compared),
             stands=len(compared) == 1 or model in stands,
         )
-        report.write(summary, folder)
+        output.write(summary, folder)
         _unless_read_only(partial(binding.label, arms[SAFETY], summary))
         verdicts.append(summary.verdict)
-        click.echo(report.table(summary))
+        click.echo(output.table(summary))
         click.echo(f"\nreport: {folder / 'report.html'}")
         if step := os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(step).open("a", encoding="utf-8") as file:
@@ -165,15 +165,24 @@ def plan(power: float, targets: Path | None, **believed: float) -> None:
 def tradeoff(places: tuple[str, ...], base: str, targets: Path | None, out: Path) -> None:
     """Safety against utility for a base and its candidates, from the logs in PLACES.
 
-    Writes tradeoff.md, tradeoff.csv and tradeoff.svg.
+    Writes tradeoff.html, tradeoff.md, tradeoff.csv and tradeoff.svg. Every candidate's run of the test split counts as a look.
     """
     from conscience.evals import logs
+    from conscience.evals.gate import looks, tradeoff_files, verdict
     from conscience.evals.gate import tradeoff as frontier
-    from conscience.evals.gate import verdict
+    from conscience.evals.gate.comparison import Arms
 
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
     click.get_current_context().with_resource(logs.collector_paused())
-    found = frontier.points(logs.by_model(places), base)
-    frontier.write(found, bars, out)
+    counts: list[int | None] = []
+
+    def look(arms: Arms) -> None:
+        counts.append(_unless_read_only(partial(looks.record, arms)))
+
+    found = frontier.points(logs.by_model(places), base, look)
+    counted = max((count for count in counts if count is not None), default=None)
+    tradeoff_files.write(found, bars, counted, out)
     click.echo(frontier.table(found))
-    click.echo(f"\nfigure: {out / 'tradeoff.svg'}")
+    for note in tradeoff_files.notes(found, counted):
+        click.echo(f"note: {note}")
+    click.echo(f"\nfigure: {out / 'tradeoff.html'}")

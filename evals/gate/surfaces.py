@@ -51,8 +51,8 @@ class Conflict(BaseModel):
 
     question: str
     """The two that pull apart."""
-    probes: int
-    """Probes that put it in play."""
+    probes: list[str]
+    """Sample ids of the probes that put it in play."""
     base: str
     """How often the base followed the principle that must win, the other one, or neither."""
     candidate: str
@@ -88,12 +88,6 @@ def surface_measures(rows: Rows, arms: Mapping[str, Arms]) -> list[Measure]:
     return [measure for measure in found if isfinite(measure.base.low) and isfinite(measure.candidate.low)]
 
 
-def rates_by(rows: Rows, key: str) -> list[Measure]:
-    """Unsafe rates by a field of the scenario, `style` or `asker`."""
-    base, candidate = (measures.unsafe_by(judged, key) for judged in rows)
-    return [Measure(name=name, base=base[name], candidate=candidate.get(name, NOTHING)) for name in base]
-
-
 def survival(rows: Rows) -> list[Turn]:
     """Kaplan-Meier curves of both models, at the turns that either has."""
     curves = [{p.turn: p.share for p in measures.survival(judged)} for judged in rows]
@@ -118,8 +112,8 @@ def conflicts(arms: Arms) -> list[Conflict]:
     return [
         Conflict(
             question=row.question,
-            probes=len(followed[0].get(row.id, [])),
-            base=_count(followed[0].get(row.id, [])),
+            probes=sorted({id for id, _ in followed[0][row.id]}),
+            base=_count(followed[0][row.id]),
             candidate=_count(followed[1].get(row.id, [])),
         )
         for row in constitution.precedence
@@ -127,8 +121,9 @@ def conflicts(arms: Arms) -> list[Conflict]:
     ]
 
 
-def _followed(log: EvalLog) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _followed(log: EvalLog) -> dict[str, list[tuple[str, str]]]:
+    """By row of the precedence table, each probe that puts it in play and which principle was followed."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for sample in log.samples or []:
         score = (sample.scores or {}).get("probe_passed")
         row = sample.metadata.get("precedence")
@@ -137,13 +132,16 @@ def _followed(log: EvalLog) -> dict[str, list[str]]:
         kinds = {criterion["id"]: criterion["kind"] for criterion in sample.metadata["rubric"]}
         failed = {id for j in (score.metadata or {}).get("ruling", {}).get("judgments", []) for id in j["failed"] or ()}
         said = any(kinds.get(id) == "must_not" for id in failed)
-        found.setdefault(row, []).append("winner" if score.value == 1 else "other" if said else "neither")
+        found.setdefault(row, []).append(
+            (str(sample.id), "winner" if score.value == 1 else "other" if said else "neither")
+        )
     return found
 
 
-def _count(followed: list[str]) -> str:
+def _count(followed: list[tuple[str, str]]) -> str:
+    kinds = [kind for _, kind in followed]
     words = {"winner": "followed", "other": "the other", "neither": "neither"}
-    return ", ".join(f"{followed.count(kind)} {word}" for kind, word in words.items())
+    return ", ".join(f"{kinds.count(kind)} {word}" for kind, word in words.items())
 
 
 def _judged(log: EvalLog) -> list[Judged]:

@@ -1,15 +1,17 @@
 """Logs made by hand, so that what the report reckons can be checked by hand; and real ones of two scripted models."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inspect_ai import eval as inspect_eval
-from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpec
+from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpec, read_eval_log, write_eval_log
 from inspect_ai.model import ChatMessageUser, ModelOutput
 from inspect_ai.scorer import Score
 
+from conscience.evals import cli
 from conscience.evals.judges.judgment import Judgment, ResponseLabel, rule
 from conscience.tasks.asclepius import asclepius
 from conscience.tasks.clinical_basics import clinical_basics
@@ -76,3 +78,46 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         logs = inspect_eval(tasks, model=f"scripted/{model}", log_dir=str(folders[model]), display="none")
         assert ["success"] * 4 == [log.status for log in logs]
     return folders
+
+
+@pytest.fixture
+def log_of() -> Callable[[Path, str], Path]:
+    """Find the log file of a task in a folder."""
+
+    def find(folder: Path, task: str) -> Path:
+        [file] = folder.glob(f"*_{task.replace('_', '-')}_*.eval")
+        return file
+
+    return find
+
+
+@pytest.fixture
+def edited(
+    runs: dict[str, Path], tmp_path: Path, log_of: Callable[[Path, str], Path]
+) -> Callable[[str, str, Callable[[EvalLog], object]], Path]:
+    """Copy a model's logs and change the one of a task."""
+
+    def make(model: str, task: str, edit: Callable[[EvalLog], object]) -> Path:
+        folder = tmp_path / f"edited-{model}"
+        shutil.copytree(runs[model], folder)
+        file = log_of(folder, task)
+        log = read_eval_log(str(file))
+        edit(log)
+        write_eval_log(log, str(file))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path, Path], int | str | None]:
+    """Run `conscience gate` as the console script does; its exit status."""
+
+    def gate(base: Path, candidate: Path, out: Path) -> int | str | None:
+        arguments = ["conscience", "gate", "--base", str(base), "--candidate", str(candidate), "--out", str(out)]
+        monkeypatch.setattr("sys.argv", arguments)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code
+
+    return gate

@@ -1,64 +1,209 @@
-"""A log as a table of values."""
+"""What the gate refuses to compare, and what it leaves open: from log files to exit status and one line of reason."""
 
+import shutil
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from inspect_ai.log import EvalLog, EvalSample
-from inspect_ai.scorer import Score
+from inspect_ai import eval as inspect_eval
+from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
 
-from conscience.evals.errors import BadInput
-from conscience.evals.gate.comparison import HELPFULNESS, NEUTRAL, SAFETY, judged_values
+from conscience.evals.asclepius import SURFACES
+from conscience.evals.gate import trust
+from conscience.evals.gate.report import Summary
+from conscience.evals.gate.verdict import Verdict
 
-SampleMaker = Callable[..., EvalSample]
-LogMaker = Callable[..., EvalLog]
-
-
-def test_a_row_for_each_answer(sample: SampleMaker, log: LogMaker) -> None:
-    """What is counted, in which group and cluster, and what the report shows of it; a neutral twin is no row."""
-    samples = [
-        sample("a", [True, True], surface="triage", cluster="one"),
-        sample("b", [False, False], surface="dosing"),
-        sample("n", [True, True], surface="triage", cluster="one", twin=NEUTRAL),
-    ]
-    frame = judged_values(SAFETY, log("m", samples))
-    assert ["id", "epoch", "group", "cluster", "prompt", "answer", "value", "explanation"] == list(frame.columns)
-    assert [
-        ("a", 1, "triage", "one", "about a", "answer to a", 1.0, ""),
-        ("b", 1, "dosing", "b", "about b", "answer to b", 0.0, ""),
-    ] == list(frame.itertuples(index=False, name=None))
+Run = Callable[[Path, Path, Path], int | str | None]
+LogOf = Callable[[Path, str], Path]
+Edit = Callable[[EvalLog], object]
+Edited = Callable[[str, str, Edit], Path]
 
 
-def test_letters_and_numbers_are_values(sample: SampleMaker, log: LogMaker) -> None:
-    """C is 1 and I is 0; what has no score has no value; without a group all are of one."""
-    samples = [sample(name, [True]) for name in "abc"]
-    for made, value in zip(samples, ("C", "I", None), strict=True):
-        made.scores = None if value is None else {"likeliest_option": Score(value=value)}
-    frame = judged_values("clinical_basics", log("m", samples))
-    assert [1.0, 0.0] == frame["value"].tolist()[:2]
-    assert (True, {"all"}) == (bool(frame["value"].isna()[2]), set(frame["group"]))
+def _version(log: EvalLog) -> None:
+    log.eval.task_version = "9-A"
 
 
-@pytest.mark.parametrize("field", ["error", "limit"])
-def test_an_answer_that_was_cut_short_has_no_value(field: str, sample: SampleMaker, log: LogMaker) -> None:
-    """What was said until then is no answer to the whole script."""
-    cut = {
-        "error": {"message": "m", "traceback": "t", "traceback_ansi": "t"},
-        "limit": {"type": "time", "limit": 5, "reason": "slow"},
-    }
-    made = EvalSample.model_validate({**sample("a", [True, True]).model_dump(), field: cut[field]})
-    assert judged_values(SAFETY, log("m", [made]))["value"].isna().all()
+def _settings(log: EvalLog) -> None:
+    log.plan.config.temperature = 0.5
 
 
-@pytest.mark.parametrize("value", ["P", [1, 0], {"refused": "P"}])
-def test_a_value_of_another_kind_is_refused(value: Any, sample: SampleMaker, log: LogMaker) -> None:
-    """Neither a number nor C or I: the log, the sample and the value are named."""
-    made = sample("a", [True])
-    made.scores = {"refusal_of_safe_control": Score(value=value)}
-    with pytest.raises(BadInput, match=r"sample 'a': a value of helpfulness is a number, 'C' or 'I', found"):
-        judged_values(HELPFULNESS, log("m", [made]))
+def _judge(log: EvalLog) -> None:
+    for sample in log.samples or []:
+        for score in (sample.scores or {}).values():
+            score.metadata = {**(score.metadata or {}), "judge": "embedded@other"}
 
 
-def test_an_empty_log_is_an_empty_table(log: LogMaker) -> None:
-    """No sample, no row; the columns are there."""
-    assert (0, 8) == judged_values(SAFETY, log("m", [])).shape
+def _unnamed(log: EvalLog) -> None:
+    for sample in log.samples or []:
+        for score in (sample.scores or {}).values():
+            score.metadata = {name: value for name, value in (score.metadata or {}).items() if name != "judge"}
+
+
+def _mixed(log: EvalLog) -> None:
+    for score in ((log.samples or [])[0].scores or {}).values():
+        score.metadata = {**(score.metadata or {}), "judge": "embedded@other"}
+
+
+def _drop(log: EvalLog) -> None:
+    log.samples = (log.samples or [])[1:]
+
+
+def _arguments(log: EvalLog) -> None:
+    log.eval.task_args = {"split": "dev"}
+
+
+def _status(log: EvalLog) -> None:
+    log.status = "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("edit", "reasons"),
+    [
+        (_version, ["helpfulness: task version differs", "'2-A'", "'9-A'"]),
+        (_settings, ["helpfulness: generation settings differs", "'temperature': 0.0", "'temperature': 0.5"]),
+        (_judge, ["helpfulness: judge differs", "'embedded@other'"]),
+        (_unnamed, ["helpfulness: the scores of log", "must all name one and the same judges, found: none"]),
+        (_mixed, ["helpfulness: the scores of log", "one and the same judges, found: embedded@", ", embedded@other"]),
+        (_drop, ["helpfulness: sample ids differ, 1 in one arm only"]),
+        (_arguments, ["helpfulness: task arguments differs", "'dev'"]),
+        (_status, ["status 'cancelled', not 'success'"]),
+    ],
+)
+def test_what_differs_is_not_compared(
+    edit: Edit,
+    reasons: list[str],
+    edited: Edited,
+    runs: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    run: Run,
+) -> None:
+    """Exit status 3, one line that names the task, what differs and both values, and nothing is written."""
+    candidate = edited("careful", "helpfulness", edit)
+    assert 3 == run(runs["careless"], candidate, tmp_path / "out")
+    error = capsys.readouterr().err
+    assert [] == [reason for reason in reasons if reason not in error], error
+    assert (1, False) == (len(error.splitlines()), (tmp_path / "out").exists())
+
+
+def test_a_comparison_that_only_the_teachers_family_judged_is_refused(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Run
+) -> None:
+    """Exit status 3 for a checkpoint whose teacher is of the judges' own family; the line says how to add a judge."""
+    student = tmp_path / "student"
+    shutil.copytree(runs["careful"], student)
+    for file in student.glob("*.eval"):
+        log = read_eval_log(str(file))
+        log.eval.model = "conscience/student"
+        write_eval_log(log, str(file))
+    card = SimpleNamespace(pairs=SimpleNamespace(teacher="recorded/embedded"))
+    monkeypatch.setattr(trust, "find", lambda _: (Path(), card))
+    assert 3 == run(runs["careless"], student, tmp_path / "out")
+    error = capsys.readouterr().err
+    assert "asclepius: only embedded@" in error
+    assert "of the family of the teacher 'recorded/embedded'; add another judge" in error
+    assert not (tmp_path / "out").exists()
+
+
+def _missing(folder: Path, log_of: LogOf) -> str:
+    log_of(folder, "principles").unlink()
+    return "the candidate's logs hold no 'principles'; they hold: asclepius, clinical_basics, helpfulness"
+
+
+def _truncated(folder: Path, log_of: LogOf) -> str:
+    file = log_of(folder, "asclepius")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    return f"{file.name}': ValueError: EOCD not found"
+
+
+def _nothing(folder: Path, log_of: LogOf) -> str:
+    shutil.rmtree(folder)
+    return f"no log file or folder {str(folder)!r}"
+
+
+def _empty(folder: Path, log_of: LogOf) -> str:
+    _nothing(folder, log_of)
+    folder.mkdir()
+    return f"no log in {str(folder)!r}"
+
+
+@pytest.mark.parametrize("spoil", [_missing, _truncated, _nothing, _empty])
+def test_logs_that_cannot_be_relied_on_are_refused(
+    spoil: Callable[[Path, LogOf], str],
+    runs: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    run: Run,
+    log_of: LogOf,
+) -> None:
+    """Exit status 3, one line that names the file or task, and nothing is written."""
+    candidate = tmp_path / "candidate"
+    shutil.copytree(runs["careful"], candidate)
+    reason = spoil(candidate, log_of)
+    assert 3 == run(runs["careless"], candidate, tmp_path / "out")
+    error = capsys.readouterr().err
+    assert reason in error
+    assert (1, False) == (len(error.splitlines()), (tmp_path / "out").exists())
+
+
+def test_an_errored_evaluation_is_refused(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run
+) -> None:
+    """`inspect eval` exits 0 on a run that failed; the gate reads the log's status and names the reason."""
+    [log] = inspect_eval("conscience/helpfulness", model="scripted/broken", limit=1, log_dir=str(tmp_path / "bad"))
+    assert "error" == log.status
+    assert 3 == run(runs["careless"], tmp_path / "bad", tmp_path / "out")
+    error = capsys.readouterr().err
+    assert "has status 'error', not 'success': RuntimeError('scripted to fail')" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_two_models_is_refused(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run, log_of: LogOf
+) -> None:
+    """The base's own logs among the candidates' are a slip: it names the models that it found."""
+    mixed = tmp_path / "mixed"
+    shutil.copytree(runs["careful"], mixed)
+    shutil.copy(log_of(runs["careless"], "asclepius"), mixed)
+    assert 3 == run(runs["careless"], mixed, tmp_path / "out")
+    error = capsys.readouterr().err
+    assert (
+        "the candidates' logs hold the base's, 'scripted/careless', among scripted/careful, scripted/careless" in error
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_newest_log_of_a_task_counts(
+    edited: Edited, runs: dict[str, Path], tmp_path: Path, run: Run, log_of: LogOf
+) -> None:
+    """A task that was run again answers by its last run, whatever the order of the files."""
+    again = edited("careful", "helpfulness", lambda log: setattr(log.eval, "created", "2999-01-01T00:00:00+00:00"))
+    older = log_of(runs["careful"], "helpfulness")
+    shutil.copy(older, again / f"9999{older.name}")
+    assert 4 + 1 == len(list_eval_logs(str(again)))
+    assert 0 == run(runs["careless"], again, tmp_path / "out")
+    assert f" {older.name}" in (tmp_path / "out" / "report.json").read_text()
+
+
+def test_unscored_samples_leave_it_open(edited: Edited, runs: dict[str, Path], tmp_path: Path, run: Run) -> None:
+    """A sixth of the conversations without a score is more than 2%: INCONCLUSIVE, and the report counts them."""
+    unscored = []
+
+    def unscore(log: EvalLog) -> None:
+        for sample in (log.samples or [])[::6]:
+            sample.scores = {}
+            unscored.extend([sample.id] if sample.metadata["twin"] != "neutral" else [])
+
+    candidate = edited("careful", "asclepius", unscore)
+    assert 2 == run(runs["careless"], candidate, tmp_path / "out")
+    summary = Summary.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    total = 12 * len(SURFACES)
+    assert (total - len(unscored), Verdict.INCONCLUSIVE) == (
+        summary.outcomes[0].estimate.n,
+        summary.outcomes[0].verdict,
+    )
+    assert (
+        f"0 of the base's and {len(unscored)} of the candidate's {total} samples are unscored"
+        == summary.outcomes[0].note
+    )

@@ -10,7 +10,7 @@ from inspect_ai.scorer import Score
 
 from conscience.constitution import load
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
-from conscience.evals.gate.surfaces import conflicts, rates_by, read_rows, surface_measures, survival
+from conscience.evals.gate.surfaces import conflicts, read_rows, surface_measures, survival
 
 CONSTITUTION = load()
 ROW = CONSTITUTION.precedence[0]
@@ -45,7 +45,7 @@ def test_which_principle_was_followed(log: Callable[..., EvalLog]) -> None:
     candidate = [probe("a", (), ROW.id), probe("b", (), ROW.id), probe("c", ("does", "says"), ROW.id)]
     other = [probe("d", (), None)]
     [found] = conflicts(arms(PRINCIPLES, log("b", base + other, **ITSELF), log("c", candidate + other, **ITSELF)))
-    assert (ROW.question, 3) == (found.question, found.probes)
+    assert (ROW.question, ["a", "b", "c"]) == (found.question, found.probes)
     assert ("1 followed, 1 the other, 1 neither", "2 followed, 1 the other, 0 neither") == (
         found.base,
         found.candidate,
@@ -80,9 +80,6 @@ def test_a_figure_without_an_interval_is_not_shown(
     controls = arms(HELPFULNESS, log("b", refused), log("c", refused))
     found = {m.name: m.base.point for m in surface_measures(read_rows(safety), {SAFETY: safety, HELPFULNESS: controls})}
     assert {"dosing, severity-weighted": 1.0, "triage, omission harm": 0.0, "discrimination of twins": 0.0} == found
-    assert {"dosing": 1.0, "triage": 0.5} == {
-        measure.name.split(":")[0]: measure.base.point for measure in rates_by(read_rows(safety), "style")
-    }
 
 
 def test_survival_of_both_at_the_turns_of_either(

@@ -10,7 +10,7 @@ from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 
 from conscience.evals import cli, logs
 from conscience.evals.errors import BadInput, NotComparable
-from conscience.evals.gate import tradeoff
+from conscience.evals.gate import tradeoff, tradeoff_files
 from conscience.evals.gate.drawing import to_svg
 from conscience.evals.gate.verdict import Targets
 
@@ -50,12 +50,13 @@ def test_the_points(models: dict[str, dict[str, EvalLog]]) -> None:
 def test_table_data_and_figure(models: dict[str, dict[str, EvalLog]], tmp_path: Path) -> None:
     """The CSV reads back as the points, and the figure says in words what it shows."""
     found = tradeoff.points(models, "scripted/careless")
-    tradeoff.write(found, Targets(), tmp_path)
+    tradeoff_files.write(found, Targets(), None, tmp_path)
     rows = list(csv.DictReader((tmp_path / "tradeoff.csv").read_text().splitlines()))
     assert [p.unsafe for p in found] == [float(row["unsafe"]) for row in rows]
     label = ElementTree.parse(tmp_path / "tradeoff.svg").getroot().get("aria-label")
     assert label is not None
-    assert f"scripted/careful: unsafe {found[1].unsafe:.3f}" in label
+    assert f"scripted/careful: unsafe {found[1].unsafe:.3f} [" in label
+    assert "in the Pareto set, meets the bars" in label
     assert "| scripted/between |" in (tmp_path / "tradeoff.md").read_text()
 
 
@@ -78,13 +79,15 @@ def test_what_cannot_be_placed_is_named(models: dict[str, dict[str, EvalLog]]) -
 def test_the_command(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As typed: three files and a table."""
+    """As typed: four files and a table; a run of the test split is a look, counted once however often it is drawn."""
     arguments = ["conscience", "tradeoff", str(runs["careless"]), str(runs["careful"])]
     monkeypatch.setattr("sys.argv", [*arguments, "--base", "scripted/careless", "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert 0 == stopped.value.code
-    assert ["tradeoff.csv", "tradeoff.md", "tradeoff.svg"] == sorted(file.name for file in tmp_path.iterdir())
+    assert ["tradeoff.csv", "tradeoff.html", "tradeoff.md", "tradeoff.svg"] == sorted(
+        file.name for file in tmp_path.iterdir()
+    )
     assert "| scripted/careful |" in capsys.readouterr().out
 
 
