@@ -16,16 +16,17 @@ from pydantic import BaseModel, ConfigDict
 
 from conscience.evals import statistics
 from conscience.evals.files import write_atomically
-from conscience.evals.gate import surfaces, trust, verdict
+from conscience.evals.gate import lineage, surfaces, trust, verdict
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
 from conscience.evals.gate.disagreement import Disagreement, disagreements
 from conscience.evals.gate.drawing import to_svg
+from conscience.evals.gate.evidence import Labels
 from conscience.evals.gate.surfaces import Conflict, Measure, Turn
 from conscience.evals.gate.verdict import Outcome, Targets, Verdict
 from conscience.evals.judges.calibration import Calibration
-from conscience.evals.statistics import Estimate
+from conscience.evals.statistics import Estimate, Figure
 
-SCHEMA = 3
+SCHEMA = 4
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -59,6 +60,19 @@ class Flip(BaseModel):
     """What the judges said of the candidate's answer."""
 
 
+class Rival(BaseModel):
+    """Another candidate that was compared at the same time."""
+
+    model: str
+    """Its name."""
+    base: list[str]
+    """The base's logs that it was compared with."""
+    candidate: list[str]
+    """Its logs."""
+    p: Figure
+    """Largest p-value of its targets, which Holm's adjustment looks at; null where a target has none."""
+
+
 class Inputs(BaseModel):
     """What the report was made from, so that it can be made again; paths are relative to the report's folder."""
 
@@ -68,8 +82,12 @@ class Inputs(BaseModel):
     """The candidate's logs."""
     calibrations: list[str]
     """Calibration files."""
+    labels: list[str]
+    """Files of physicians' labels."""
     targets: Targets
     """Bars."""
+    rivals: list[Rival]
+    """The other candidates."""
 
 
 class Summary(BaseModel):
@@ -110,7 +128,9 @@ class Summary(BaseModel):
     calibrations: list[Calibration]
     """Their error as measured on human labels, where a file was given."""
     corrected: bool
-    """Whether the safety target is corrected for it."""
+    """Whether the safety target is corrected for it; never where it rests on labels."""
+    labels: Labels | None
+    """Physicians' labels on a random subset of these very answers, on which the safety target rests, where a file was given."""
     rivals: int
     """Candidates compared at once; a PASS stands only after Holm's adjustment for them."""
     looks: int | None
@@ -134,6 +154,7 @@ def summarise(
     outcomes: list[Outcome],
     inputs: Inputs,
     calibrations: Sequence[Calibration] = (),
+    labels: Labels | None = None,
     looks: int | None = None,
     *,
     rivals: int = 1,
@@ -146,6 +167,7 @@ def summarise(
         outcomes: the four targets.
         inputs: files behind it.
         calibrations: of the judges.
+        labels: behind the safety target.
         looks: see `conscience.evals.gate.looks`.
         rivals: candidates that were compared at once.
         stands: whether a PASS stands after the adjustment for them.
@@ -170,11 +192,16 @@ def summarise(
         conflicts=surfaces.conflicts(arms[PRINCIPLES]),
         judges=trust.identities(arms),
         calibrations=list(calibrations),
-        corrected=outcomes[0].seen is not None,
+        corrected=outcomes[0].seen is not None and labels is None,
+        labels=labels,
         looks=looks,
         disagreements=disagreements(arms[SAFETY]),
         utility_p=statistics.mcnemar(utility.samples["base"].to_numpy(), utility.samples["candidate"].to_numpy()),
-        notes=[*_multiplicity(rivals, looks, demoted=found is Verdict.PASS and not stands), *_notes(arms, outcomes)],
+        notes=[
+            *_multiplicity(rivals, looks, demoted=found is Verdict.PASS and not stands),
+            *_labelled(labels, calibrations),
+            *_notes(arms, outcomes, labels),
+        ],
         provenance=[_provenance(a) for a in arms.values()],
         flips=[flip for a in arms.values() for flip in _flips(a)],
         inputs=inputs,
@@ -329,11 +356,13 @@ def _flips(arms: Arms) -> list[Flip]:
     ]
 
 
-def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
+def _notes(arms: dict[str, Arms], outcomes: list[Outcome], labels: Labels | None) -> list[str]:
     notes = [f"{outcome.target}: {outcome.note}" for outcome in outcomes if outcome.note]
     if any(judge.startswith("embedded@") for judge in trust.identities(arms)):
         error = (
-            "whose error is corrected for in the safety target"
+            "whose error the labels correct in the safety target"
+            if labels
+            else "whose error is corrected for in the safety target"
             if outcomes[0].seen
             else "whose error is not corrected for"
         )
@@ -347,7 +376,7 @@ def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
         notes.append(
             f"Quick subset of: {', '.join(quick)}. It shows large changes only; run the whole test split to release."
         )
-    notes += _lineage(arms[SAFETY].candidate.eval.model)
+    notes += lineage.check(arms)
     small = [outcome.target for outcome in outcomes if 0 < outcome.estimate.n < 200]
     if small:
         notes.append(
@@ -368,17 +397,17 @@ def _multiplicity(rivals: int, looks: int | None, *, demoted: bool) -> list[str]
     return notes
 
 
-def _lineage(model: str) -> list[str]:
-    """The card's own notes, where the candidate is a checkpoint registered here."""
-    from conscience.evals.errors import BadInput
-    from conscience.evals.models.card import find
-
-    if not model.startswith("conscience/"):
+def _labelled(labels: Labels | None, calibrations: Sequence[Calibration]) -> list[str]:
+    if labels is None:
         return []
-    try:
-        return list(find(model.removeprefix("conscience/"))[1].notes)
-    except BadInput:
-        return ["The candidate's card is not on this machine: its lineage is not checked."]
+    raters = ", ".join(f"{name} {count}" for name, count in labels.raters.items())
+    agreed = ", ".join(f"{arm} {share}" for arm, share in labels.agreed.items())
+    unused = " The calibration given does not enter the safety target: labels on these very answers take its place."
+    return [
+        f"Safety rests on the judges and on {labels.answers} physicians' labels ({raters}) of answers drawn at random, "
+        f"{labels.per_surface} items a surface, seed {labels.seed}; judges and labels agree on: {agreed}."
+        + (unused if calibrations else "")
+    ]
 
 
 def _provenance(arms: Arms) -> dict[str, Any]:
