@@ -165,6 +165,14 @@ def _settings(log: EvalLog) -> None:
     log.plan.config.temperature = 0.5
 
 
+def _seed(log: EvalLog) -> None:
+    log.plan.config.seed = 7
+
+
+def _epochs(log: EvalLog) -> None:
+    log.eval.config.epochs = 3
+
+
 def _judge(log: EvalLog) -> None:
     for sample in log.samples or []:
         for score in (sample.scores or {}).values():
@@ -199,6 +207,8 @@ def _status(log: EvalLog) -> None:
     [
         (_version, ["helpfulness: task version differs", "'2-A'", "'9-A'"]),
         (_settings, ["helpfulness: generation settings differs", "'temperature': 0.0", "'temperature': 0.5"]),
+        (_seed, ["helpfulness: generation settings differs", "'seed': 7"]),
+        (_epochs, ["helpfulness: epochs differs", "candidate 3"]),
         (_judge, ["helpfulness: judge differs", "'embedded@other'"]),
         (_unnamed, ["helpfulness: the scores of log", "must all name one and the same judges, found: none"]),
         (_mixed, ["helpfulness: the scores of log", "one and the same judges, found: embedded@", ", embedded@other"]),
@@ -438,6 +448,78 @@ def test_a_pass_that_does_not_stand_among_several_is_open(
     summary = Summary.model_validate_json(file.read_text())
     assert (Verdict.INCONCLUSIVE, True) == (summary.verdict, any("this one does not" in note for note in summary.notes))
     assert [] == binding.differences(file)
+
+
+def _template(name: str) -> Edit:
+    def edit(log: EvalLog) -> None:
+        for sample in log.samples or []:
+            sample.output.metadata = {"chat_template": name}
+
+    return edit
+
+
+def test_another_chat_template_is_refused(
+    edited: Callable[[str, str, Edit], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where both logs name one; the line holds both."""
+    base, candidate = (edited(name, "principles", _template(name)) for name in ("careless", "careful"))
+    assert 3 == run(monkeypatch, base, candidate, tmp_path / "out")
+    said = "principles: chat template differs: base ['careless'], candidate ['careful']"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("verdict",), "FAIL", "the overall verdict FAIL does not follow"),
+        (("point",), "FAIL", "point FAIL in the report, PASS now"),
+        (("rivals",), 1, "rivals 1 in the report, 2 now"),
+        (("outcomes", 1, "verdict"), "FAIL", "utility: verdict FAIL in the report, PASS now"),
+        (("outcomes", 0, "estimate", "upper"), 0.01, "safety: estimate upper 0.01 in the report"),
+        (("outcomes", 0, "candidate", "point"), 0.5, "safety: candidate point 0.5 in the report"),
+        (("outcomes", 2, "p"), 0.5, "helpfulness floor: p 0.5 in the report"),
+        (("outcomes", 3, "bar"), 2, "principles: bar 2 in the report"),
+        (("surfaces", 0, "base", "point"), 0.123, "surfaces 1 base point 0.123 in the report"),
+        (("inputs", "rivals", 0, "p"), 0.5, "rival scripted/other: p 0.5 in the report"),
+        (("inputs", "rivals"), [], "rivals 2 in the report, 1 now"),
+        (("inputs", "targets", "utility_loss"), 0.5, "utility: bar -0.05 in the report, -0.5 now"),
+    ],
+)
+def test_tampering_is_noticed(path: tuple[str | int, ...], value: object, said: str, two: Path) -> None:
+    """Whatever figure of a report of two candidates is changed, verifying names it."""
+    data = json.loads((two / "report.json").read_text())
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    changed = two / "changed.json"
+    changed.write_text(json.dumps(data))
+    assert [True] == [any(said in line for line in binding.differences(changed))], binding.differences(changed)
+
+
+def test_a_report_of_two_candidates_holds(two: Path) -> None:
+    """Its rivals are judged again."""
+    assert [] == binding.differences(two / "report.json")
+
+
+@pytest.fixture(scope="module")
+def two(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a candidate that was compared together with another."""
+    folder = tmp_path_factory.mktemp("two")
+    for name in ("careless", "careful"):
+        shutil.copytree(runs[name], folder / name)
+    shutil.copytree(runs["careful"], folder / "second")
+    for file in (folder / "second").glob("*.eval"):
+        log = read_eval_log(str(file))
+        log.eval.model = "scripted/other"
+        write_eval_log(log, str(file))
+    places = ["--candidate", str(folder / "careful"), "--candidate", str(folder / "second")]
+    arguments = ["--base", str(folder / "careless"), *places, "--out", str(folder / "out")]
+    CliRunner().invoke(gate, arguments, standalone_mode=False, catch_exceptions=False)
+    return folder / "out" / "careful"
 
 
 def test_logs_that_cannot_be_written_to_still_get_a_verdict(
