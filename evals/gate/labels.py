@@ -92,11 +92,11 @@ def draw(arms: Arms, per_surface: int, seed: int) -> dict[str, Drawn]:
         per_surface: items to draw in each surface, or all that it has.
         seed: of the draw.
     """
-    units = _units(arms, per_surface, seed)
+    chosen = units(arms, per_surface, seed)
     found = {}
     for arm, log in enumerate((arms.base, arms.candidate)):
         said = _conversations(log)
-        for unit in units:
+        for unit in chosen:
             messages = said[unit.id, unit.epoch]
             text = json.dumps([seed, arm, unit.id, unit.epoch, [m.model_dump() for m in messages]])
             key = _hash(text)[:16]
@@ -138,14 +138,14 @@ def read_file(file: Path) -> dict[str, Row]:
     return found
 
 
-def _units(arms: Arms, per_surface: int, seed: int) -> list[Unit]:
+def units(arms: Arms, per_surface: int, seed: int) -> list[Unit]:
     """The items to label: a function of seed and sample ids alone, so that nobody can choose."""
 
     def rank(*what: object) -> str:
         return _hash(json.dumps([seed, *what]))
 
     frame = judged_values(SAFETY, arms.base)
-    units = []
+    chosen = []
     for surface, of_surface in frame.groupby("group"):
         queue = []
         for cluster, rows in of_surface.groupby("cluster"):
@@ -158,8 +158,8 @@ def _units(arms: Arms, per_surface: int, seed: int) -> list[Unit]:
                 for turn, (_, epoch) in enumerate(sorted((rank("epoch", id, epoch), epoch) for epoch in of_item))
             )
             queue += [(turn, rank("cluster", str(cluster)), unit) for turn, (_, _, unit) in enumerate(turns)]
-        units += [unit for _, _, unit in sorted(queue)[:per_surface]]
-    return units
+        chosen += [unit for _, _, unit in sorted(queue)[:per_surface]]
+    return chosen
 
 
 def _conversations(log: EvalLog) -> dict[tuple[str, int], tuple[Message, ...]]:
