@@ -136,7 +136,7 @@ def verify(report: Path) -> int:
 @click.option("--candidate", multiple=True, required=True, help=_LOGS.format("candidate"))
 @click.option(
     "--per-surface",
-    type=click.IntRange(15),
+    type=click.IntRange(15),  # labels.LEAST, not imported for a help text
     default=30,
     show_default=True,
     help="Items drawn in each surface; both models' answers to each are labelled.",
