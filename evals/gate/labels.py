@@ -29,8 +29,8 @@ from conscience.evals.files import read_rows
 from conscience.evals.gate.comparison import SAFETY, Arms, judged_values
 
 LEAST = 15
-"""Least items a surface. With as few beside 300 judged ones, and a judge that errs rarely but only on the candidate, a true ratio of
-0.5 passes about 8% of the time; with 30, or on the shipped split, about 5% (`benchmarks/gate_labels.py`)."""
+"""Least items a surface. With as few beside 300 judged ones, and a judge that errs rarely but only on the candidate, a true
+ratio of 0.5 passes about 8% of the time; with 30, or on the shipped split, about 5% (`benchmarks/gate_labels.py`)."""
 
 
 class Message(BaseModel):
