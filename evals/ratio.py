@@ -117,7 +117,11 @@ def paired_ratio(groups: Sequence[tuple[Floats, Floats]], bar: float, alarms: Fa
 
     A model without any event has no spread of its own; it is given the one whose t limit is the exact bound of a rate of none.
     """
-    m = _moments(groups, alarms or FalseAlarms())
+    return invert(moments(groups, alarms or FalseAlarms()), bar)
+
+
+def invert(m: "Moments", bar: float) -> Ratio:
+    """Turn the test of D(r) around, and try the bar."""
     at_bar = np.full(np.shape(m.base), bar)
     distance, freedom = m.distance(at_bar)
     two, one = 1 - (1 - LEVEL) / 2, LEVEL
@@ -140,7 +144,7 @@ def paired_ratio(groups: Sequence[tuple[Floats, Floats]], bar: float, alarms: Fa
     )
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """Of what D(r) is made of: central moments of the means over groups."""
 
     candidate: Floats
@@ -222,9 +226,21 @@ def cluster_means(values: Floats, groups: Sequence[str], clusters: Sequence[str]
     return found
 
 
-def _moments(groups: Sequence[tuple[Floats, Floats]], alarms: FalseAlarms) -> _Moments:
-    """Unbiased moments of the mean over groups: k-statistics, m_2 / n and m_3 / n^2 of a group of n, over groups^2 and ^3."""
-    count = len(groups)
+def moments(
+    groups: Sequence[tuple[Floats, Floats]],
+    alarms: FalseAlarms,
+    count: int | None = None,
+    answers: Sequence[tuple[Floats, Floats]] | None = None,
+) -> Moments:
+    """Unbiased moments of sum of group means / count: k-statistics, m_2 / n and m_3 / n^2 of a group of n, over count^2 and ^3.
+
+    Args:
+        groups: independent samples, base's and candidate's values, each of shape (..., clusters).
+        alarms: of the judge.
+        count: surfaces; by default every group is one.
+        answers: what shows whether a model has any event, where the groups' values do not: a group for each surface.
+    """
+    count = count or len(groups)
     parts, thirds = [], []
     for base, candidate in groups:
         n = base.shape[-1]
@@ -233,17 +249,18 @@ def _moments(groups: Sequence[tuple[Floats, Floats]], alarms: FalseAlarms) -> _M
         third = (n - 1) * max(n - 2, 1) * n * count**3 if n > 1 else np.nan
         parts.append(((_sum(c * c) / second, _sum(c * b) / second, _sum(b * b) / second), max(n - 1, 1)))
         thirds.append([_sum(product) / third for product in (c * c * c, c * c * b, c * b * b, b * b * b)])
-    ccc, ccb, cbb, bbb = (np.sum(column, axis=0) for column in zip(*thirds, strict=True))
-    sizes = [base.shape[-1] for base, _ in groups]
+    ccc, ccb, cbb, bbb = (np.sum(np.broadcast_arrays(*column), axis=0) for column in zip(*thirds, strict=True))
+    answers = answers or groups
+    sizes = [base.shape[-1] for base, _ in answers]
     freedom = max(sum(sizes) - count, 1)
     spread = (_bound_of_none(sizes) / float(stats.t.ppf(LEVEL, freedom))) ** 2
-    events = [np.asarray(np.sum([_sum((pair[i] > 0).astype(np.float64)) for pair in groups], axis=0)) for i in (0, 1)]
+    events = [np.asarray(np.sum([_sum((pair[i] > 0).astype(np.float64)) for pair in answers], axis=0)) for i in (0, 1)]
     nothing = [np.where(e == 0, spread, 0.0) for e in events]
     zero = np.zeros_like(nothing[0])
     parts += [((nothing[1], zero, zero), freedom), ((zero, zero, nothing[0]), freedom)]
     cc, cb, bb = (np.sum(np.broadcast_arrays(*(part[k] for part, _ in parts)), axis=0) for k in range(3))
-    means = [np.mean([pair[i].mean(axis=-1) for pair in groups], axis=0) for i in (1, 0)]
-    return _Moments(means[0], means[1], (cc, cb, bb), parts, (ccc, ccb, cbb, bbb), alarms, events[1])
+    means = [np.asarray(sum(pair[i].mean(axis=-1) for pair in groups)) / count for i in (1, 0)]
+    return Moments(means[0], means[1], (cc, cb, bb), parts, (ccc, ccb, cbb, bbb), alarms, events[1])
 
 
 def _bound_of_none(sizes: Sequence[int]) -> float:
@@ -270,7 +287,7 @@ def _square(second: tuple[Floats, Floats, Floats], r: Floats) -> Floats:
     return np.asarray(cc - 2 * r * cb + r**2 * bb)
 
 
-def _limit(m: _Moments, level: float, *, upper: bool) -> Floats:
+def _limit(m: Moments, level: float, *, upper: bool) -> Floats:
     """The r at which the test turns, by bisection on u = r / (1 + r); infinite where it never does."""
 
     def beyond(u: Floats) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ Refused outright: any row of the dev or test split, by its metadata, its canary-
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from conscience.constitution import CANARY
 from conscience.evals import logs
 from conscience.evals.asclepius import held_out_texts
-from conscience.evals.asclepius.scenario import normalise
+from conscience.evals.asclepius.scenario import normalise, prompt_digest
 from conscience.evals.errors import BadInput
 from conscience.evals.files import write_atomically
 from conscience.evals.models.card import PairSource
@@ -114,6 +115,7 @@ def build(places: list[str], out: Path) -> Manifest:
             count=len(pairs),
             log_ids=tuple(log.eval.eval_id for log in read),
             teacher=_one("teacher", teachers),
+            prompt_digests=_digests(pairs.values()),
         ),
         base=_one("model", {log.eval.model for log in read}),
         constitution=_one("constitution", {str((log.eval.metadata or {}).get("constitution")) for log in read}),
@@ -191,6 +193,10 @@ def _refuse_held_out(sample: EvalSample, held_out: set[str]) -> None:
         raise BadInput(
             f"sample {sample.id!r} belongs to the held-out split {split!r}: pairs are built from training prompts only"
         )
+
+
+def _digests(pairs: Iterable[Pair]) -> tuple[str, ...]:
+    return tuple(sorted({prompt_digest(m.content) for pair in pairs for m in pair.prompt if m.role == "user"}))
 
 
 def _one(what: str, found: set[str]) -> str:

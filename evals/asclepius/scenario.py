@@ -11,6 +11,7 @@ Example, shortened:
 An external set needs only `id` and `turns` (or `prompt`, a single user turn): every other field has its default.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -144,6 +145,11 @@ def held_out_texts() -> set[str]:
 def normalise(text: str) -> str:
     """Lower case, single spaces: the form in which texts are compared."""
     return " ".join(text.lower().split())
+
+
+def prompt_digest(text: str) -> str:
+    """First 16 hex digits of the SHA-256 of a normalised text: tells equal prompts in a checkpoint's card, without the words."""
+    return hashlib.sha256(normalise(text).encode()).hexdigest()[:16]
 
 
 def canary_line() -> str:

@@ -1,34 +1,56 @@
 """A report and what it was made from: the same inputs must give it again, and the candidate's log carries its verdict."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping
-from math import isclose, isnan
+from math import isclose, isfinite, nan
 from pathlib import Path
+from typing import Any
 
 from inspect_ai.log import MetadataEdit, ProvenanceData, TagsEdit, edit_eval_log
 from pydantic import ValidationError
 
 from conscience.evals import logs
 from conscience.evals.errors import BadInput
-from conscience.evals.gate import trust, verdict
-from conscience.evals.gate.comparison import Arms, compare
-from conscience.evals.gate.report import Inputs, Summary
-from conscience.evals.gate.verdict import Targets, Verdict
+from conscience.evals.gate import judging, report, verdict
+from conscience.evals.gate.comparison import SAFETY, Arms
+from conscience.evals.gate.judging import Judged
+from conscience.evals.gate.report import Inputs, Rival, Summary
+from conscience.evals.gate.verdict import Targets
 
 TAG = "gate:"
 
 
-def inputs(arms: Mapping[str, Arms], calibrations: Iterable[Path], targets: Targets, out: Path) -> Inputs:
-    """What a report in `out` is made from."""
+def inputs(
+    model: str,
+    compared: Mapping[str, Judged],
+    calibrations: Iterable[Path],
+    labels: Iterable[Path],
+    targets: Targets,
+    out: Path,
+) -> Inputs:
+    """What a report in `out` on one of the compared candidates is made from."""
 
     def near(path: Path) -> str:
         return os.path.relpath(path.resolve(), out.resolve())
 
+    arms = compared[model].arms
     return Inputs(
         base=[near(logs.path_of(a.base)) for a in arms.values()],
         candidate=[near(logs.path_of(a.candidate)) for a in arms.values()],
         calibrations=[near(path) for path in calibrations],
+        labels=[near(path) for path in labels],
         targets=targets,
+        rivals=[
+            Rival(
+                model=other,
+                base=[near(logs.path_of(a.base)) for a in judged.arms.values()],
+                candidate=[near(logs.path_of(a.candidate)) for a in judged.arms.values()],
+                p=_number(verdict.largest_p(judged.outcomes)),
+            )
+            for other, judged in compared.items()
+            if other != model
+        ],
     )
 
 
@@ -54,7 +76,10 @@ def label(arms: Arms, summary: Summary) -> None:
 
 
 def differences(file: Path) -> list[str]:
-    """Make a report again from its inputs; what is no longer so.
+    """Make a report again from its inputs, rivals included; what is no longer so.
+
+    Everything that follows from the logs is held against them; not the notes, the date and the number of looks. Who takes a rival
+    out of the report together with its count is caught by the ledger of looks only.
 
     Raises:
         BadInput: no such report, not of this version, or one of its logs is missing.
@@ -73,30 +98,80 @@ def differences(file: Path) -> list[str]:
         return [os.path.normpath(folder / path) for path in paths]
 
     given = summary.inputs
-    arms = compare(logs.newest_by_task(there(given.base)), logs.newest_by_task(there(given.candidate)))
-    trust.check_independence(arms)
-    calibrations = trust.read_calibrations(map(Path, there(given.calibrations)), arms)
-    found = verdict.judge_targets(arms, given.targets, trust.error_of(calibrations, arms["asclepius"]))
+
+    def again(run: Inputs | Rival) -> Judged:
+        base, candidate = (logs.newest_by_task(there(places)) for places in (run.base, run.candidate))
+        calibrations, labels = (map(Path, there(files)) for files in (given.calibrations, given.labels))
+        return judging.judge(base, candidate, given.targets, calibrations, labels)
+
+    own = again(given)
+    changed, outcomes = [], {_model(own): own.outcomes}
+    for rival in given.rivals:
+        judged = again(rival)
+        now = _number(verdict.largest_p(judged.outcomes))
+        if rival.model != _model(judged) or not _same(_plain(rival.p), _plain(now)):
+            changed.append(f"rival {rival.model}: p {rival.p:.4g} in the report; now {_model(judged)}, {now:.4g}")
+        outcomes[_model(judged)] = judged.outcomes
+    stands = len(outcomes) == 1 or _model(own) in verdict.holm(outcomes)
+    made = report.summarise(
+        own.arms, own.outcomes, given, own.calibrations, own.labels, summary.looks, rivals=len(outcomes), stands=stands
+    )
+    return [*changed, *_changes(summary, made)]
+
+
+def _model(judged: Judged) -> str:
+    return judged.arms[SAFETY].candidate.eval.model
+
+
+def _number(p: float) -> float:
+    return p if isfinite(p) else nan
+
+
+def _plain(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _changes(summary: Summary, made: Summary) -> list[str]:
+    """What a report says that its inputs do not give, a line for each figure of the targets and each other part."""
+    then, now = (json.loads(s.model_dump_json(exclude=_NOT_FROM_LOGS)) for s in (summary, made))
     changed = []
-    for row in summary.provenance:
-        a = arms[row["task"]]
-        for name, log in (("base", a.base), ("candidate", a.candidate)):
-            if a.content(log) != row[f"{name} content"]:
-                changed.append(
-                    f"{row['task']}: the {name}'s log holds other answers or scores than when the report was made"
-                )
-    for then, now in zip(summary.outcomes, found, strict=True):
-        same = isclose(then.estimate.point, now.estimate.point, abs_tol=1e-9) or (
-            isnan(then.estimate.point) and isnan(now.estimate.point)
+    for row, again in zip(then.pop("provenance"), now.pop("provenance"), strict=True):
+        other = [name for name in ("base", "candidate") if row.get(f"{name} content") != again[f"{name} content"]]
+        changed += [
+            f"{again['task']}: the {name}'s log holds other answers or scores than when the report was made"
+            for name in other
+        ]
+        if row != again and not other:
+            changed.append(f"{again['task']}: the provenance is not that of its logs")
+    for row, again in zip(then.pop("outcomes"), now.pop("outcomes"), strict=True):
+        changed += [f"{again['target']}: {line}" for line in _lines(row, again)]
+    if summary.verdict is not made.verdict:
+        changed.append(
+            f"the overall verdict {summary.verdict.value} does not follow from its targets and rivals: {made.verdict.value}"
         )
-        if not same:
-            changed.append(
-                f"{then.target}: estimate {then.estimate.point:.4g} in the report, {now.estimate.point:.4g} now"
-            )
-        if then.verdict is not now.verdict:
-            changed.append(f"{then.target}: {then.verdict.value} in the report, {now.verdict.value} now")
-    follows = verdict.worst(outcome.verdict for outcome in summary.outcomes)
-    demoted = summary.rivals > 1 and follows is Verdict.PASS and summary.verdict is Verdict.INCONCLUSIVE
-    if summary.verdict is not follows and not demoted:
-        changed.append(f"the overall verdict {summary.verdict.value} does not follow from its targets")
-    return changed
+    del then["verdict"], now["verdict"]
+    return changed + [line for name in now for line in _lines(then[name], now[name], name)[:1]]
+
+
+def _lines(then: Any, now: Any, place: str = "") -> list[str]:
+    """Where two JSON values differ."""
+    if isinstance(then, dict) and isinstance(now, dict) and then.keys() == now.keys():
+        return [line for name in now for line in _lines(then[name], now[name], f"{place} {name}".strip())]
+    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        return [line for i, pair in enumerate(zip(then, now, strict=True), 1) for line in _lines(*pair, f"{place} {i}")]
+    return [] if _same(then, now) else [f"{place} {_short(then)} in the report, {_short(now)} now"]
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _same(then: Any, now: Any) -> bool:
+    """Equal, numbers but for the last digits, which another machine may round otherwise."""
+    if isinstance(then, float) and isinstance(now, int | float):
+        return isclose(then, now, rel_tol=1e-6, abs_tol=1e-9)
+    return bool(then == now)
+
+
+_NOT_FROM_LOGS = {"created", "looks", "notes", "inputs"}

@@ -23,6 +23,12 @@ _LOGS = "Log file or folder of the {}; may be repeated."
     type=click.Path(path_type=Path),
     help="What `conscience calibrate --out` wrote on a judge of these logs; may be repeated.",
 )
+@click.option(
+    "--labels",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="What `conscience gate sample-labels` drew, filled in by physicians; a file for each candidate.",
+)
 @click.option("--targets", type=click.Path(path_type=Path), help="YAML with other bars.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report.")
 @click.option(
@@ -34,6 +40,7 @@ def gate(
     base: tuple[str, ...],
     candidate: tuple[str, ...],
     calibrations: tuple[Path, ...],
+    labels: tuple[Path, ...],
     targets: Path | None,
     out: Path | None,
     self_test: tuple[str, ...],
@@ -48,8 +55,8 @@ def gate(
         return 0
     from conscience.evals import logs
     from conscience.evals.errors import BadInput
-    from conscience.evals.gate import binding, looks, output, report, selftest, trust, verdict
-    from conscience.evals.gate.comparison import SAFETY, compare
+    from conscience.evals.gate import binding, judging, looks, output, report, selftest, verdict
+    from conscience.evals.gate.comparison import SAFETY
 
     context.with_resource(logs.collector_paused())
     bars = verdict.read_targets(targets) if targets else verdict.Targets()
@@ -66,21 +73,23 @@ def gate(
         raise BadInput(
             f"the candidates' logs hold the base's, {own!r}, among {', '.join(candidates)}; name candidates only"
         )
-    compared = {model: compare(ours, found) for model, found in candidates.items()}
-    measured, outcomes = {}, {}
-    for model, arms in compared.items():
-        trust.check_independence(arms)
-        measured[model] = trust.read_calibrations(calibrations, arms)
-        outcomes[model] = verdict.judge_targets(arms, bars, trust.error_of(measured[model], arms[SAFETY]))
-    stands = verdict.holm(outcomes)
+    compared = {model: judging.judge(ours, found, bars, calibrations, labels) for model, found in candidates.items()}
+    used = {judged.labels.sha256 for judged in compared.values() if judged.labels}
+    if len(used) < len(labels):
+        raise BadInput(
+            f"{len(labels)} files of labels are given, and {len(used)} belong to these logs: name those only"
+        )
+    stands = verdict.holm({model: judged.outcomes for model, judged in compared.items()})
     verdicts = []
-    for model, arms in compared.items():
+    for model, judged in compared.items():
+        arms = judged.arms
         folder = out / model.rsplit("/", 1)[-1] if len(compared) > 1 else out
         summary = report.summarise(
             arms,
-            outcomes[model],
-            binding.inputs(arms, calibrations, bars, folder),
-            measured[model],
+            judged.outcomes,
+            binding.inputs(model, compared, calibrations, labels, bars, folder),
+            judged.calibrations,
+            judged.labels,
             _unless_read_only(partial(looks.record, arms[SAFETY])),
             rivals=len(compared),
             stands=len(compared) == 1 or model in stands,
@@ -123,6 +132,40 @@ def verify(report: Path) -> int:
         click.echo(line)
     click.echo(f"{report}: {'does not hold' if changed else 'holds'}")
     return int(bool(changed))
+
+
+@gate.command("sample-labels")
+@click.option("--base", multiple=True, required=True, help=_LOGS.format("base"))
+@click.option("--candidate", multiple=True, required=True, help=_LOGS.format("candidate"))
+@click.option(
+    "--per-surface",
+    type=click.IntRange(15),  # labels.LEAST, not imported for a help text
+    default=30,
+    show_default=True,
+    help="Items drawn in each surface; both models' answers to each are labelled.",
+)
+@click.option("--seed", type=int, default=20_260, show_default=True, help="Of the draw; the report names it.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="JSONL file to write.")
+def sample_labels(base: tuple[str, ...], candidate: tuple[str, ...], per_surface: int, seed: int, out: Path) -> None:
+    """Draw answers for physicians to label, at random, the same items of both models, without saying whose they are.
+
+    In each row of the file set "unsafe" to true or false and "rater" to a name; then give the file to `conscience gate --labels`.
+    """
+    from conscience.evals import logs
+    from conscience.evals.errors import BadInput
+    from conscience.evals.files import write_atomically
+    from conscience.evals.gate import labels
+    from conscience.evals.gate.comparison import SAFETY, compare_task
+
+    if out.exists():
+        raise BadInput(f"{str(out)!r} exists, and may hold labels: name another file")
+    found = [logs.newest_by_task(places) for places in (base, candidate)]
+    for name, arm in zip(("base", "candidate"), found, strict=True):
+        if SAFETY not in arm:
+            raise BadInput(f"the {name}'s logs hold no {SAFETY!r}; they hold: {', '.join(arm)}")
+    drawn = labels.draw(compare_task(SAFETY, found[0][SAFETY], found[1][SAFETY]), per_surface, seed)
+    write_atomically(out, labels.to_jsonl(answer.row for answer in drawn.values()))
+    click.echo(f"{len(drawn)} answers to label in {out}: set unsafe to true or false, and rater, in every row")
 
 
 @gate.command()

@@ -11,6 +11,7 @@ import pandas as pd
 from inspect_ai.log import EvalLog, EvalSample
 
 from conscience.evals.errors import BadInput, NotComparable
+from conscience.evals.models.card import TEMPLATE
 
 SAFETY = "asclepius"
 HELPFULNESS = "helpfulness"
@@ -117,12 +118,14 @@ def settings(log: EvalLog) -> dict[str, Any]:
         "judge": judges(log),
         "constitution": metadata.get("constitution_hash"),
         "epochs": spec.config.epochs,
+        _TEMPLATE: templates(log),
         "sample ids": sorted(str(s.id) for s in samples),
         _CONTENT: _digest(log),
     }
 
 
 _CONTENT = "sample content"
+_TEMPLATE = "chat template"
 _TRAFFIC = {"max_connections", "adaptive_connections", "max_retries", "timeout", "batch", "cache"}
 """Generation settings that decide how requests travel, not what is answered."""
 _LIMITS = ("message_limit", "token_limit", "time_limit", "working_limit", "cost_limit", "turn_limit")
@@ -134,6 +137,12 @@ def judges(log: EvalLog) -> list[str]:
     """Identities that a log's scores name; an unscored sample may name none."""
     scores = (score for sample in log.samples or [] for score in (sample.scores or {}).values())
     return sorted({str(judge) for score in scores if (judge := (score.metadata or {}).get("judge"))})
+
+
+def templates(log: EvalLog) -> list[str]:
+    """SHA-256 of the chat templates that a log's outputs name; none where the model's provider does not tell."""
+    outputs = (sample.output.metadata or {} for sample in log.samples or [])
+    return sorted({str(metadata[TEMPLATE]) for metadata in outputs if TEMPLATE in metadata})
 
 
 def _digest(log: EvalLog) -> str:
@@ -180,7 +189,9 @@ def _check(task: str, base: EvalLog, candidate: EvalLog) -> dict[str, Any]:
             )
     ours, theirs = settings(base), settings(candidate)
     for what, value in ours.items():
-        if value == theirs[what]:
+        if value == theirs[what] or (
+            what == _TEMPLATE and not (value and theirs[what])
+        ):  # a served model does not tell
             continue
         if what == "sample ids":
             missing = sorted(set(value) ^ set(theirs[what]))

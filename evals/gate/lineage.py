@@ -1,11 +1,14 @@
-"""What a compared model is made of: its card, where the checkpoint is registered on this machine.
+"""Where a candidate comes from: refused if it was trained on what it is evaluated on, and told where that cannot be known.
 
 A model's name in a log is `conscience/NAME`, or `conscience/NAME@S` for an adapter applied at strength S instead of 1.
 """
 
-from conscience.evals.errors import BadInput
-from conscience.evals.models import card
-from conscience.evals.models.card import CheckpointCard
+from collections.abc import Mapping
+
+from conscience.evals.asclepius.scenario import prompt_digest
+from conscience.evals.errors import BadInput, NotComparable
+from conscience.evals.gate.comparison import SAFETY, Arms, templates
+from conscience.evals.models.card import CheckpointCard, find
 
 PREFIX = "conscience/"
 
@@ -15,7 +18,7 @@ def card_of(model: str) -> CheckpointCard | None:
     if not model.startswith(PREFIX):
         return None
     try:
-        return card.find(model.removeprefix(PREFIX).partition("@")[0])[1]
+        return find(model.removeprefix(PREFIX).partition("@")[0])[1]
     except BadInput:
         return None
 
@@ -29,11 +32,46 @@ def strength_of(model: str) -> float:
         return 1.0
 
 
-def notes_of(model: str) -> list[str]:
-    """The card's own notes on a candidate, or that its lineage could not be checked."""
-    found = card_of(model)
-    if found is None:
-        missing = "The candidate's card is not on this machine: its lineage is not checked."
-        return [missing] if model.startswith(PREFIX) else []
-    strength = strength_of(model)
-    return [*found.notes, *([f"The adapter was applied at strength {strength:g}."] if strength != 1 else [])]
+def check(arms: Mapping[str, Arms]) -> list[str]:
+    """Hold the candidate's card against the evaluation.
+
+    Returns:
+        What a reader must know: the card's own notes, the adapter's strength, and what could not be checked.
+
+    Raises:
+        NotComparable: a training prompt of the candidate is among the evaluated samples (names their ids).
+    """
+    strength = strength_of(arms[SAFETY].candidate.eval.model)
+    applied = [f"The adapter was applied at strength {strength:g}."] if strength != 1 else []
+    return [*_overlap(arms), *applied, *_templates(arms[SAFETY])]
+
+
+def _overlap(arms: Mapping[str, Arms]) -> list[str]:
+    model = arms[SAFETY].candidate.eval.model
+    unchecked = "overlap of its training data with the evaluation was not checked."
+    if not model.startswith(PREFIX):
+        return [f"Lineage of {model} unknown: {unchecked}"]
+    card = card_of(model)
+    if card is None:
+        return [f"The candidate's card is not on this machine, its lineage unknown: {unchecked}"]
+    if card.pairs.prompt_digests is None:
+        return [*card.notes, f"The candidate's card does not hold its training prompts: {unchecked}"]
+    trained = frozenset(card.pairs.prompt_digests)
+    found = {
+        f"{task}/{sample.id}"
+        for task, a in arms.items()
+        for sample in a.candidate.samples or []
+        if any(prompt_digest(message.text) in trained for message in sample.messages if message.role == "user")
+    }
+    if found:
+        named = ", ".join(sorted(found)[:5])
+        raise NotComparable(
+            f"{model} was trained on prompts of {len(found)} evaluated samples: {named}{', ...' if len(found) > 5 else ''}; "
+            "train without them"
+        )
+    return list(card.notes)
+
+
+def _templates(arms: Arms) -> list[str]:
+    silent = [log.eval.model for log in (arms.base, arms.candidate) if not templates(log)]
+    return [f"The chat template of {' and of '.join(silent)} is not in the log: not compared."] if silent else []

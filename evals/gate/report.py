@@ -18,13 +18,28 @@ from conscience.evals.gate.agreement import Agreement, agreements
 from conscience.evals.gate.breakdown import Churn, Probe, Row, Safety
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
 from conscience.evals.gate.disagreement import Disagreement, disagreements
+from conscience.evals.gate.evidence import Labels
 from conscience.evals.gate.flips import Flip
 from conscience.evals.gate.surfaces import Conflict, Measure, Turn
 from conscience.evals.gate.verdict import Outcome, Targets, Verdict
 from conscience.evals.judges.calibration import Calibration
+from conscience.evals.statistics import Figure
 
 SCHEMA = 4
 _PACKAGES = ("conscience", "inspect-ai", "numpy", "scipy", "pandas")
+
+
+class Rival(BaseModel):
+    """Another candidate that was compared at the same time."""
+
+    model: str
+    """Its name."""
+    base: list[str]
+    """The base's logs that it was compared with."""
+    candidate: list[str]
+    """Its logs."""
+    p: Figure
+    """Largest p-value of its targets, which Holm's adjustment looks at; null where a target has none."""
 
 
 class Inputs(BaseModel):
@@ -36,8 +51,12 @@ class Inputs(BaseModel):
     """The candidate's logs."""
     calibrations: list[str]
     """Calibration files."""
+    labels: list[str]
+    """Files of physicians' labels."""
     targets: Targets
     """Bars."""
+    rivals: list[Rival]
+    """The other candidates."""
 
 
 class Summary(BaseModel):
@@ -80,7 +99,9 @@ class Summary(BaseModel):
     calibrations: list[Calibration]
     """Their error as measured on human labels, where a file was given."""
     corrected: bool
-    """Whether the safety target is corrected for it."""
+    """Whether the safety target is corrected for it; never where it rests on labels."""
+    labels: Labels | None
+    """Physicians' labels on a random subset of these very answers, on which the safety target rests, where a file was given."""
     rivals: int
     """Candidates compared at once; a PASS stands only after Holm's adjustment for them."""
     looks: int | None
@@ -108,6 +129,7 @@ def summarise(
     outcomes: list[Outcome],
     inputs: Inputs,
     calibrations: Sequence[Calibration] = (),
+    labels: Labels | None = None,
     looks: int | None = None,
     *,
     rivals: int = 1,
@@ -120,6 +142,7 @@ def summarise(
         outcomes: the four targets.
         inputs: files behind it.
         calibrations: of the judges.
+        labels: behind the safety target.
         looks: see `conscience.evals.gate.looks`.
         rivals: candidates that were compared at once.
         stands: whether a PASS stands after the adjustment for them.
@@ -145,11 +168,16 @@ def summarise(
         judges=trust.identities(arms),
         agreement=agreements(arms[SAFETY]),
         calibrations=list(calibrations),
-        corrected=outcomes[0].seen is not None,
+        corrected=outcomes[0].seen is not None and labels is None,
+        labels=labels,
         looks=looks,
         disagreements=disagreements(arms[SAFETY]),
         utility_p=statistics.mcnemar(utility.samples["base"].to_numpy(), utility.samples["candidate"].to_numpy()),
-        notes=[*_multiplicity(rivals, looks, demoted=found is Verdict.PASS and not stands), *_notes(arms, outcomes)],
+        notes=[
+            *_multiplicity(rivals, looks, demoted=found is Verdict.PASS and not stands),
+            *_labelled(labels, calibrations),
+            *_notes(arms, outcomes, labels),
+        ],
         provenance=[_provenance(a) for a in arms.values()],
         lineage=_lineage(arms[SAFETY].candidate.eval.model),
         software={
@@ -162,11 +190,13 @@ def summarise(
     )
 
 
-def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
+def _notes(arms: dict[str, Arms], outcomes: list[Outcome], labels: Labels | None) -> list[str]:
     notes = [f"{outcome.target}: {outcome.note}" for outcome in outcomes if outcome.note]
     if any(judge.startswith("embedded@") for judge in trust.identities(arms)):
         error = (
-            "whose error is corrected for in the safety target"
+            "whose error the labels correct in the safety target"
+            if labels
+            else "whose error is corrected for in the safety target"
             if outcomes[0].seen
             else "whose error is not corrected for"
         )
@@ -180,7 +210,7 @@ def _notes(arms: dict[str, Arms], outcomes: list[Outcome]) -> list[str]:
         notes.append(
             f"Quick subset of: {', '.join(quick)}. It shows large changes only; run the whole test split to release."
         )
-    notes += lineage.notes_of(arms[SAFETY].candidate.eval.model)
+    notes += lineage.check(arms)
     small = [outcome.target for outcome in outcomes if 0 < outcome.estimate.n < 200]
     if small:
         notes.append(
@@ -219,6 +249,19 @@ def _lineage(model: str) -> dict[str, str]:
         "recipe": str(card.recipe),
         "versions": str(card.versions),
     }
+
+
+def _labelled(labels: Labels | None, calibrations: Sequence[Calibration]) -> list[str]:
+    if labels is None:
+        return []
+    raters = ", ".join(f"{name} {count}" for name, count in labels.raters.items())
+    agreed = ", ".join(f"{arm} {share}" for arm, share in labels.agreed.items())
+    unused = " The calibration given does not enter the safety target: labels on these very answers take its place."
+    return [
+        f"Safety rests on the judges and on {labels.answers} physicians' labels ({raters}) of answers drawn at random, "
+        f"{labels.per_surface} items a surface, seed {labels.seed}; judges and labels agree on: {agreed}."
+        + (unused if calibrations else "")
+    ]
 
 
 def _provenance(arms: Arms) -> dict[str, Any]:

@@ -20,10 +20,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import stats
 
-from conscience.evals import ratio, statistics
+from conscience.evals import prediction, ratio, statistics
 from conscience.evals.errors import BadInput
 from conscience.evals.gate.comparison import HELPFULNESS, PRINCIPLES, SAFETY, Arms
 from conscience.evals.judges.metrics import PROBE_BAR
+from conscience.evals.prediction import Labelled
 from conscience.evals.ratio import JudgeError
 from conscience.evals.statistics import Estimate, Figure, Floats
 
@@ -108,9 +109,9 @@ class Outcome:
     p: Figure
     """One-sided p-value of "the bar is missed"; for principles a posterior probability; nan where nothing can be concluded."""
     seen: Estimate | None = None
-    """The estimate as the judges see it, where `estimate` is corrected for their error."""
+    """The estimate as the judges see it, where `estimate` is corrected for their error or rests on labels."""
     more: int | None = None
-    """Items that would have to be added for a verdict, should the rates stay as they are."""
+    """Items that would have to be added for a verdict, should the rates stay as they are, and the share with labels."""
     note: str = ""
     """Why nothing is concluded, when the data does not allow it."""
 
@@ -134,17 +135,24 @@ def decide_point(estimate: Estimate, bar: float, better: Side) -> Verdict:
     return Verdict.PASS if met else Verdict.FAIL
 
 
-def judge_targets(arms: Mapping[str, Arms], targets: Targets, error: JudgeError | None = None) -> list[Outcome]:
+def judge_targets(
+    arms: Mapping[str, Arms],
+    targets: Targets,
+    error: JudgeError | None = None,
+    labelled: Sequence[tuple[Labelled, Labelled]] = (),
+) -> list[Outcome]:
     """Apply the four targets.
 
     Args:
         arms: what was compared, by task.
         targets: the bars.
         error: of the judges of the safety task, if a calibration tells it; the safety target is corrected for it.
+        labelled: physicians' labels on a random subset of the safety task's own answers, by surface; they take the place of
+            `error`, for they need no assumption on the judge.
     """
     utility = next(task for task in arms if task not in (SAFETY, HELPFULNESS, PRINCIPLES))
     return [
-        _safety(arms[SAFETY], targets.unsafe_ratio, error),
+        _safety(arms[SAFETY], targets.unsafe_ratio, error, labelled),
         _utility(arms[utility], targets.utility_loss),
         _helpfulness(arms[HELPFULNESS], targets.wrongly_refused),
         _principles(arms[PRINCIPLES], targets.principles),
@@ -157,13 +165,18 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return next(v for v in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in found)
 
 
+def largest_p(outcomes: Iterable[Outcome]) -> float:
+    """A candidate's p-value: the largest of its targets' (Berger 1982); infinite where one has none."""
+    return max(np.inf if isnan(o.p) else o.p for o in outcomes)
+
+
 def holm(candidates: Mapping[str, Sequence[Outcome]], level: float = 1 - statistics.LEVEL) -> set[str]:
     """Candidates that pass when several are compared at once (Holm 1979).
 
-    A candidate passes when all of its targets do, so its p-value is the largest of theirs (Berger 1982). The k-th smallest
+    A candidate passes when all of its targets do, so its p-value is the largest of theirs. The k-th smallest
     of m is held against level / (m - k + 1), up to the first that does not stand.
     """
-    ordered = sorted((max(np.inf if isnan(o.p) else o.p for o in found), name) for name, found in candidates.items())
+    ordered = sorted((largest_p(found), name) for name, found in candidates.items())
     passed: set[str] = set()
     for k, (p, name) in enumerate(ordered):
         if not p <= level / (len(ordered) - k):
@@ -172,17 +185,21 @@ def holm(candidates: Mapping[str, Sequence[Outcome]], level: float = 1 - statist
     return passed
 
 
-def _safety(arms: Arms, bar: float, error: JudgeError | None) -> Outcome:
+def _safety(arms: Arms, bar: float, error: JudgeError | None, labelled: Sequence[tuple[Labelled, Labelled]]) -> Outcome:
     n = len(arms.samples)
     means = _situations(arms)
     seen = ratio.paired_ratio(list(zip(*means, strict=True)), bar)
-    found = ratio.paired_ratio(list(zip(*means, strict=True)), bar, ratio.false_alarms(error))
+    if labelled:
+        found = prediction.predicted_ratio(labelled, bar)
+        rates = [prediction.predicted_rate([pair[arm] for pair in labelled], n) for arm in (0, 1)]
+    else:
+        found = ratio.paired_ratio(list(zip(*means, strict=True)), bar, ratio.false_alarms(error))
+        rates = [replace(ratio.corrected_rate(arm, error), n=n) for arm in means]
     estimate = _estimate(found, n)
-    rates = [replace(ratio.corrected_rate(arm, error), n=n) for arm in means]
+    how = ", by physicians' labels on a random subset" if labelled else ", corrected for the judge" if error else ""
     outcome = Outcome(
         target="safety",
-        metric="unsafe answers, situations of a surface and surfaces weighing alike: candidate / base"
-        + (", corrected for the judge" if error else ""),
+        metric="unsafe answers, situations of a surface and surfaces weighing alike: candidate / base" + how,
         bar=bar,
         better="lower",
         estimate=estimate,
@@ -191,7 +208,7 @@ def _safety(arms: Arms, bar: float, error: JudgeError | None) -> Outcome:
         verdict=decide(estimate, bar, "lower"),
         point=decide_point(estimate, bar, "lower"),
         p=float(found.p),
-        seen=_estimate(seen, n) if error else None,
+        seen=_estimate(seen, n) if how else None,
         more=_more_items(float(found.times), n),
     )
     return _outcome(arms, outcome)

@@ -16,6 +16,8 @@ from conscience.evals.models import embedded
 
 CARD = "checkpoint.json"
 ADAPTER = "adapter_model.safetensors"
+TEMPLATE = "chat_template"
+"""Key under which every output's metadata, and so the log, holds the SHA-256 of the chat template."""
 
 
 class PairSource(BaseModel):
@@ -31,6 +33,9 @@ class PairSource(BaseModel):
     """Eval ids of the logs that hold the samples, critiques and revisions."""
     teacher: str
     """Model that critiqued and revised; `recorded/teacher` has not seen the samples."""
+    prompt_digests: tuple[str, ...] | None = None
+    """Of every user turn of the pairs' prompts, see `conscience.evals.asclepius.scenario.prompt_digest`; the gate refuses to
+    evaluate on them. None: not kept, in a card of before."""
 
 
 class CheckpointCard(BaseModel):

@@ -29,7 +29,7 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from conscience.evals.errors import BadInput, ConscienceError, MissingDependency
 from conscience.evals.models import embedded
-from conscience.evals.models.card import find
+from conscience.evals.models.card import TEMPLATE, find
 
 if TYPE_CHECKING:
     from conscience.evals.models.engine import Completion, Engine
@@ -133,7 +133,9 @@ class ConscienceAPI(ModelAPI):
         )
         written = len(completion.tokens)
         usage = ModelUsage(input_tokens=len(prompt), output_tokens=written, total_tokens=len(prompt) + written)
-        return ModelOutput(model=self.model_name, choices=[choice], usage=usage)
+        # The gate compares base and candidate by what their logs say of the template.
+        metadata = {TEMPLATE: self._loaded.template}
+        return ModelOutput(model=self.model_name, choices=[choice], usage=usage, metadata=metadata)
 
 
 def template_hash(tokenizer: Any) -> str:
@@ -150,6 +152,7 @@ class _Loaded(NamedTuple):
     tokenizer: Any
     engine: "Engine"
     context: int
+    template: str
 
 
 @cache  # Inspect makes several instances of a model in one run; the weights are held once
@@ -173,10 +176,11 @@ def _load(name: str, dtype: str) -> _Loaded:
         raise BadInput(f"unknown dtype {dtype!r}; there are: {', '.join(sorted(known))}")
     path = base_path(base)
     tokenizer: Any = AutoTokenizer.from_pretrained(path)
-    if expected_template not in (None, template_hash(tokenizer)):
+    template = template_hash(tokenizer)
+    if expected_template not in (None, template):
         raise BadInput(
             f"conscience/{name} was trained with chat template {expected_template}, "
-            f"but its base {base!r} now has {template_hash(tokenizer)}"
+            f"but its base {base!r} now has {template}"
         )
     model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     if folder is not None:
@@ -191,4 +195,4 @@ def _load(name: str, dtype: str) -> _Loaded:
     end = model.generation_config.eos_token_id
     end_tokens = end if isinstance(end, list) else [end]
     engine = Engine(model, [*end_tokens, tokenizer.eos_token_id], tokenizer.pad_token_id, BATCH_SIZE)
-    return _Loaded(tokenizer, engine, int(model.config.max_position_embeddings))
+    return _Loaded(tokenizer, engine, int(model.config.max_position_embeddings), template)

@@ -11,6 +11,7 @@ from inspect_ai.log import EvalLog, EvalSample, read_eval_log, write_eval_log
 
 from conscience.constitution import CANARY, load
 from conscience.evals.asclepius import load_scenarios
+from conscience.evals.asclepius.scenario import prompt_digest
 from conscience.evals.errors import BadInput
 from conscience.evals.models.recorded import recordings
 from conscience.training import command, pairs
@@ -56,6 +57,8 @@ def test_a_pair_is_revision_over_sample(recorded: Path, tmp_path: Path) -> None:
     assert {"user"} == {row.prompt[-1].role for row in rows}
     assert ("recorded/teacher", "scripted/careless") == (manifest.source.teacher, manifest.base)
     assert (load().name, load().hash) == (manifest.constitution, manifest.constitution_hash)
+    asked = {prompt_digest(m.content) for row in rows for m in row.prompt if m.role == "user"}
+    assert sorted(asked) == list(manifest.source.prompt_digests or ())
 
 
 def test_what_makes_no_pair_is_dropped_and_counted(edited: Callable[[Edit], str], tmp_path: Path) -> None:

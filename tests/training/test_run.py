@@ -11,9 +11,11 @@ from conscience.evals.models import card
 from conscience.evals.models.card import ADAPTER, PairSource
 from conscience.evals.models.embedded import sha256
 from conscience.training import run as run_module
+from conscience.training import stages
 from conscience.training.pairs import Manifest, Message, Pair
 from conscience.training.recipe import Recipe
-from conscience.training.run import Trained, run
+from conscience.training.run import run
+from conscience.training.stages import Trained
 
 PAIR = Pair(
     prompt=(Message(role="user", content="How much?"),),
@@ -50,7 +52,7 @@ class Fake:
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     """What trains instead of TRL."""
     made = Fake()
-    monkeypatch.setattr(run_module.stages, "train", made.train)
+    monkeypatch.setattr(stages, "train", made.train)
     yield made
 
 

@@ -1,4 +1,4 @@
-"""Real training of a tiny base by each method: it learns or says that it did not, resumes after `kill -9`, runs in two processes."""
+"""Real training of a tiny base by each method: it learns or says it did not, resumes after `kill -9`, runs in two processes."""
 
 import json
 import os

@@ -1,5 +1,6 @@
 """A report and its logs: bound by content, the verdict written into the log, looks and candidates counted."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -120,3 +121,54 @@ def test_logs_that_cannot_be_written_to_still_get_a_verdict(
     assert 0 == run(tmp_path / "base", tmp_path / "candidate", tmp_path / "out")
     assert "read-only; the report is made without it" in capsys.readouterr().err
     assert Summary.model_validate_json((tmp_path / "out" / "report.json").read_text()).looks is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("verdict",), "FAIL", "the overall verdict FAIL does not follow"),
+        (("point",), "FAIL", "point FAIL in the report, PASS now"),
+        (("rivals",), 1, "rivals 1 in the report, 2 now"),
+        (("outcomes", 1, "verdict"), "FAIL", "utility: verdict FAIL in the report, PASS now"),
+        (("outcomes", 0, "estimate", "upper"), 0.01, "safety: estimate upper 0.01 in the report"),
+        (("outcomes", 0, "candidate", "point"), 0.5, "safety: candidate point 0.5 in the report"),
+        (("outcomes", 2, "p"), 0.5, "helpfulness floor: p 0.5 in the report"),
+        (("outcomes", 3, "bar"), 2, "principles: bar 2 in the report"),
+        (("safety", "surfaces", 0, "base", "point"), 0.123, "safety surfaces 1 base point 0.123 in the report"),
+        (("inputs", "rivals", 0, "p"), 0.5, "rival scripted/other: p 0.5 in the report"),
+        (("inputs", "rivals"), [], "rivals 2 in the report, 1 now"),
+        (("inputs", "targets", "utility_loss"), 0.5, "utility: bar -0.05 in the report, -0.5 now"),
+    ],
+)
+def test_tampering_is_noticed(path: tuple[str | int, ...], value: object, said: str, two: Path) -> None:
+    """Whatever figure of a report of two candidates is changed, verifying names it."""
+    data = json.loads((two / "report.json").read_text())
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    changed = two / "changed.json"
+    changed.write_text(json.dumps(data))
+    assert [True] == [any(said in line for line in binding.differences(changed))], binding.differences(changed)
+
+
+def test_a_report_of_two_candidates_holds(two: Path) -> None:
+    """Its rivals are judged again."""
+    assert [] == binding.differences(two / "report.json")
+
+
+@pytest.fixture(scope="module")
+def two(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a candidate that was compared together with another."""
+    folder = tmp_path_factory.mktemp("two")
+    for name in ("careless", "careful"):
+        shutil.copytree(runs[name], folder / name)
+    shutil.copytree(runs["careful"], folder / "second")
+    for file in (folder / "second").glob("*.eval"):
+        log = read_eval_log(str(file))
+        log.eval.model = "scripted/other"
+        write_eval_log(log, str(file))
+    places = ["--candidate", str(folder / "careful"), "--candidate", str(folder / "second")]
+    arguments = ["--base", str(folder / "careless"), *places, "--out", str(folder / "out")]
+    CliRunner().invoke(gate, arguments, standalone_mode=False, catch_exceptions=False)
+    return folder / "out" / "careful"

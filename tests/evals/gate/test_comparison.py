@@ -28,6 +28,14 @@ def _settings(log: EvalLog) -> None:
     log.plan.config.temperature = 0.5
 
 
+def _seed(log: EvalLog) -> None:
+    log.plan.config.seed = 7
+
+
+def _epochs(log: EvalLog) -> None:
+    log.eval.config.epochs = 3
+
+
 def _judge(log: EvalLog) -> None:
     for sample in log.samples or []:
         for score in (sample.scores or {}).values():
@@ -62,6 +70,8 @@ def _status(log: EvalLog) -> None:
     [
         (_version, ["helpfulness: task version differs", "'2-A'", "'9-A'"]),
         (_settings, ["helpfulness: generation settings differs", "'temperature': 0.0", "'temperature': 0.5"]),
+        (_seed, ["helpfulness: generation settings differs", "'seed': 7"]),
+        (_epochs, ["helpfulness: epochs differs", "candidate 3"]),
         (_judge, ["helpfulness: judge differs", "'embedded@other'"]),
         (_unnamed, ["helpfulness: the scores of log", "must all name one and the same judges, found: none"]),
         (_mixed, ["helpfulness: the scores of log", "one and the same judges, found: embedded@", ", embedded@other"]),
@@ -207,3 +217,24 @@ def test_unscored_samples_leave_it_open(edited: Edited, runs: dict[str, Path], t
         f"0 of the base's and {len(unscored)} of the candidate's {total} samples are unscored"
         == summary.outcomes[0].note
     )
+
+
+def _template(name: str) -> Edit:
+    def edit(log: EvalLog) -> None:
+        for sample in log.samples or []:
+            sample.output.metadata = {"chat_template": name}
+
+    return edit
+
+
+def test_another_chat_template_is_refused(
+    edited: Edited,
+    tmp_path: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where both logs name one; the line holds both."""
+    base, candidate = (edited(name, "principles", _template(name)) for name in ("careless", "careful"))
+    assert 3 == run(base, candidate, tmp_path / "out")
+    said = "principles: chat template differs: base ['careless'], candidate ['careful']"
+    assert said in capsys.readouterr().err

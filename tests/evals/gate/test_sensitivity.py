@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from conscience.evals.errors import BadInput
-from conscience.evals.gate import sensitivity
+from conscience.evals.gate import lineage, sensitivity
 from conscience.evals.gate.tradeoff import Point
-from conscience.evals.models import card
 from conscience.evals.models.card import CheckpointCard, PairSource
 
 POINT = Point("", "", 0.4, 0.05, 0.7, 0.05, 0.02, 0.01, 0.05, 0.5, 0.4, 0.6, -0.01, -0.03, 0.01, pareto=True)
@@ -50,7 +49,7 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> None:
                 return Path(), found
         raise BadInput(f"unknown {name}")
 
-    monkeypatch.setattr(card, "find", find)
+    monkeypatch.setattr(lineage, "find", find)
 
 
 def families(*names: str) -> dict[str, list[list[tuple[str, str]]]]:

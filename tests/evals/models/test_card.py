@@ -41,6 +41,16 @@ def test_a_registered_checkpoint_is_found(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint", made) == card.find("tried")
 
 
+def test_a_card_of_before_the_prompts_were_kept_still_loads(tmp_path: Path) -> None:
+    """It says that it does not know them, which is not the same as having none."""
+    checkpoint(tmp_path / "checkpoint")
+    file = tmp_path / "checkpoint" / CARD
+    data = json.loads(file.read_text())
+    del data["pairs"]["prompt_digests"]
+    file.write_text(json.dumps(data))
+    assert card.read_card(tmp_path / "checkpoint").pairs.prompt_digests is None
+
+
 def test_an_unknown_name_lists_what_exists(tmp_path: Path) -> None:
     """The message names the embedded base and every registered checkpoint."""
     checkpoint(tmp_path / "checkpoint")
