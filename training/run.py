@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points, version
@@ -19,6 +20,8 @@ from conscience.evals.errors import BadInput
 from conscience.evals.models import card as cards
 from conscience.evals.models.card import CheckpointCard
 from conscience.evals.models.embedded import cache_folder, sha256
+from conscience.evals.models.external import pin_base
+from conscience.training.hardware import hardware
 from conscience.training.pairs import Manifest, Pair
 from conscience.training.recipe import Recipe
 
@@ -59,12 +62,13 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
     """Train, write the checkpoint with its card, register it.
 
     Raises:
-        BadInput: unknown method, pairs sampled from another base, or no room to write; the checkpoint that was
-            registered before stays valid.
+        BadInput: unknown method, pairs sampled from another base, a name that is another checkpoint's, or no room to
+            write; the checkpoint that was registered before stays valid.
     """
     train = method(recipe.method)
     if manifest.base != recipe.base:
         raise BadInput(f"the pairs were sampled from {manifest.base!r}, but the recipe's base is {recipe.base!r}")
+    cards.check_free(recipe.name)  # now, not after hours of training
     versions = {name: version(name) for name in LIBRARIES}
     identity = json.dumps([recipe.hash(), manifest.source.sha256, versions], sort_keys=True)
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()
@@ -75,10 +79,14 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
         else:
             work = cache_folder() / "training" / fingerprint[:12]
             work.mkdir(parents=True, exist_ok=True)
+            base, base_revision = pin_base(recipe.base)
+            started = time.monotonic()
             trained = train(recipe, pairs, work)
+            hours = (time.monotonic() - started) / 3600
             card = CheckpointCard(
                 name=recipe.name,
-                base=recipe.base,
+                base=base,
+                base_revision=base_revision,
                 method=recipe.method,
                 recipe=recipe.model_dump(mode="json"),
                 pairs=manifest.source,
@@ -89,6 +97,8 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
                 fingerprint=fingerprint,
                 versions=versions,
                 metrics=trained.metrics,
+                hardware=hardware(),
+                hours=hours,
                 notes=_notes(manifest),
             )
             _publish(trained.adapter, card, target)

@@ -371,12 +371,12 @@ def _multiplicity(rivals: int, looks: int | None, *, demoted: bool) -> list[str]
 def _lineage(model: str) -> list[str]:
     """The card's own notes, where the candidate is a checkpoint registered here."""
     from conscience.evals.errors import BadInput
-    from conscience.evals.models.card import find
+    from conscience.evals.models.card import lookup
 
     if not model.startswith("conscience/"):
         return []
     try:
-        return list(find(model.removeprefix("conscience/"))[1].notes)
+        return list(lookup(model.removeprefix("conscience/"))[1].notes)
     except BadInput:
         return ["The candidate's card is not on this machine: its lineage is not checked."]
 

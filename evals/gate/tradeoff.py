@@ -23,7 +23,7 @@ from conscience.evals.files import write_atomically
 from conscience.evals.gate.comparison import HELPFULNESS, SAFETY, UTILITIES, Arms, compare_task, judged_values
 from conscience.evals.gate.drawing import to_svg
 from conscience.evals.gate.verdict import Targets
-from conscience.evals.models.card import find
+from conscience.evals.models.card import lookup
 from conscience.evals.ratio import cluster_means, paired_ratio
 from conscience.evals.statistics import Floats
 
@@ -129,7 +129,7 @@ def _method(model: str) -> str:
     if not model.startswith("conscience/"):
         return ""
     try:
-        return find(model.removeprefix("conscience/"))[1].method
+        return lookup(model.removeprefix("conscience/"))[1].method
     except BadInput:
         return ""
 

@@ -38,7 +38,7 @@ def arms(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(judges: str, teacher: str) -> Any:
         monkeypatch.setattr(trust, "judges", lambda _: [judges])
         source = PairSource(sha256="0", count=1, log_ids=(), teacher=teacher)
-        monkeypatch.setattr(trust, "find", lambda _: (Path(), SimpleNamespace(pairs=source)))
+        monkeypatch.setattr(trust, "lookup", lambda _: (Path(), SimpleNamespace(pairs=source)))
         candidate = SimpleNamespace(eval=SimpleNamespace(model="conscience/trained"))
         return {"asclepius": SimpleNamespace(candidate=candidate)}
 
