@@ -69,7 +69,7 @@ def readme(card: CheckpointCard, scale: float | None = None) -> str:
         pipeline_tag="text-generation",
         tags=["conscience", *([] if card.method == EXTERNAL else [card.method]), *(["lora"] if adapter else [])],
     )
-    made = "made elsewhere and registered" if card.method == EXTERNAL else f"trained with {card.method}"
+    made = "made elsewhere" if card.method == EXTERNAL else f"trained with {card.method}"
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -81,7 +81,7 @@ def readme(card: CheckpointCard, scale: float | None = None) -> str:
     return environment.get_template("model_card.md").render(
         c=card,
         metadata=metadata.to_yaml(line_break="\n"),
-        kind=f"{'A LoRA adapter' if adapter else 'Full weights'}, {made} with Conscience.",
+        kind=f"{'A LoRA adapter' if adapter else 'Full weights'}, {made}; written by Conscience.",
         public_base=public if adapter else None,
         wheel=embedded.WHEEL,
         scale=scale,

@@ -10,7 +10,7 @@ import pytest
 from conscience.evals.errors import BadInput
 from conscience.evals.models import card
 from conscience.evals.models.card import ADAPTER, PairSource
-from conscience.evals.models.embedded import sha256
+from conscience.evals.models.embedded import GGUF_SHA256, sha256
 from conscience.training import run as run_module
 from conscience.training.pairs import Manifest, Message, Pair
 from conscience.training.recipe import Recipe
@@ -81,6 +81,17 @@ def test_a_run_is_registered_with_its_lineage(fake: Fake, home: Path) -> None:
     assert sha256(folder / ADAPTER) == made.adapter_sha256
     assert f"tried-{made.fingerprint[:12]}" == folder.name
     assert [] == list((home / "training").iterdir())
+    assert made.hardware is not None
+    assert (GGUF_SHA256, True, True) == (made.base_revision, made.hardware.count >= 1, 0 <= (made.hours or -1) < 1)
+
+
+def test_a_name_that_another_checkpoint_holds_is_refused_before_training(fake: Fake, tmp_path: Path) -> None:
+    """A run moves its own name only, and hours are not spent on a checkpoint that cannot be named."""
+    first = run(recipe(name="first"), [PAIR], manifest())
+    card.register(first[0], "tried")
+    with pytest.raises(BadInput, match="the name 'tried' is taken by"):
+        run(recipe(seed=18), [PAIR], manifest())
+    assert 1 == len(fake.folders)
 
 
 @pytest.mark.parametrize(("teacher", "count"), [("recorded/teacher", 1), ("anthropic/claude-opus-4-7", 0)])

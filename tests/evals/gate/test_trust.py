@@ -88,6 +88,13 @@ def test_a_calibration_belongs_to_its_judge(arms: Any, tmp_path: Path) -> None:
         trust.read_calibrations([file], arms("embedded@22", "t"))
 
 
+def test_a_checkpoint_made_elsewhere_has_no_known_teacher(arms: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its card names no pairs, so no judge can be told to be of its teacher's family."""
+    made = arms("anthropic/claude-haiku-4-5@00", "anthropic/claude-opus-4-7")
+    monkeypatch.setattr(trust, "lookup", lambda _: (Path(), SimpleNamespace(pairs=None)))
+    trust.check_independence(made)
+
+
 def test_what_is_no_calibration_is_refused(arms: Any, tmp_path: Path) -> None:
     """A missing file and another JSON get one line each."""
     with pytest.raises(BadInput, match="no calibration file"):

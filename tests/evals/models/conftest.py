@@ -40,8 +40,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     words = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = WhitespaceSplit()  # type: ignore[assignment] # the stubs know no setter
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token="<end>")
+    words.pre_tokenizer = WhitespaceSplit()
+    untyped: Any = PreTrainedTokenizerFast
+    tokenizer = untyped(tokenizer_object=words, unk_token="<unk>", eos_token="<end>")
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
     return folder

@@ -59,7 +59,7 @@ def test_a_tampered_adapter_is_refused_by_both_hashes(tmp_path: Path) -> None:
     (tmp_path / "checkpoint" / ADAPTER).write_bytes(b"other weights")
     with pytest.raises(BadInput) as error:
         card.find("tried")
-    assert made.adapter_sha256 in str(error.value)
+    assert str(made.adapter_sha256) in str(error.value)
     assert embedded.sha256(tmp_path / "checkpoint" / ADAPTER) in str(error.value)
 
 

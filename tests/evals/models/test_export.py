@@ -58,6 +58,17 @@ def test_an_adapter_is_exported_as_it_is(trained: CheckpointCard, tmp_path: Path
     assert {"tried": tmp_path / "out"} == card.registered()
 
 
+def test_peft_alone_loads_an_exported_adapter(trained: CheckpointCard, tmp_path: Path) -> None:
+    """As its README says; the merged weights are those that are evaluated under the name."""
+    import torch
+    from peft import AutoPeftModelForCausalLM
+
+    export("tried", tmp_path / "out")
+    found = AutoPeftModelForCausalLM.from_pretrained(str(tmp_path / "out")).merge_and_unload().state_dict()
+    expected = loading.load_model(loading.resolve("tried")).state_dict()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
 @pytest.mark.parametrize("name", ["tried", "tried@0.5"])
 def test_a_merged_export_is_the_model(name: str, trained: CheckpointCard, tiny: Path, tmp_path: Path) -> None:
     """Transformers alone loads the very weights that are evaluated under the name, and the tokenizer."""
