@@ -16,6 +16,8 @@ from conscience.evals.models import embedded, integrity
 from conscience.evals.models.card import find, parse
 
 EMBEDDED = f"conscience/{embedded.NAME}"
+UNLIKE = ("attn_logit_softcapping", "final_logit_softcapping", "logits_scaling", "logit_scale")
+"""Settings of attention and head that our decoding loop, which replaces both, does not compute."""
 
 
 class Source(NamedTuple):
@@ -112,6 +114,23 @@ def load_model(source: Source) -> Any:
             trust_remote_code=False,
         )
     return model if source.adapter is None else merge(model, source.adapter, source.scale)
+
+
+def check_decodable(model: Any) -> None:
+    """Check that our decoding loop computes all of a model: one that lacks a part would answer, and answer wrongly.
+
+    Raises:
+        BadInput: the model has a part that the loop leaves out (names it).
+    """
+    config = model.config.get_text_config()
+    parts = [name for name in UNLIKE if getattr(config, name, None) not in (None, 1)]
+    if any(name.endswith(".sinks") for name, _ in model.named_parameters()):
+        parts.append("attention sinks")
+    if parts:
+        raise BadInput(
+            f"a {config.model_type!r} model has {', '.join(parts)}, which the conscience provider does not compute: "
+            "evaluate its folder through Inspect's own providers, hf or vllm"
+        )
 
 
 def merge(model: Any, adapter: Path, scale: float) -> Any:

@@ -169,6 +169,7 @@ def _load(name: str, dtype: str) -> _Loaded:
             f"but its tokenizer {source.tokenizer!r} now has {template_hash(tokenizer)}"
         )
     model = loading.load_model(source)
+    loading.check_decodable(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     fast = device == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     chosen = torch.bfloat16 if dtype == "bfloat16" or (dtype == "auto" and fast) else torch.float32

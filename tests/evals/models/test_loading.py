@@ -136,6 +136,22 @@ def test_a_model_without_a_chat_template_is_refused(tiny: Path, tmp_path: Path) 
         loading.load_tokenizer(loading.resolve("full"))
 
 
+def test_a_model_that_the_engine_would_get_wrong_is_refused(tiny: Path, tmp_path: Path) -> None:
+    """Granite divides its logits and Gemma 2 caps its attention; the engine's own loop does neither."""
+    from inspect_ai._util.error import PrerequisiteError
+    from transformers import GraniteConfig, GraniteForCausalLM
+
+    from conscience.evals.models.local import ConscienceAPI
+
+    folder = Path(shutil.copytree(tiny, tmp_path / "granite"))
+    sizes = {"vocab_size": 14, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    config = GraniteConfig(**sizes, num_attention_heads=4, num_key_value_heads=2, eos_token_id=1, logits_scaling=8.0)
+    GraniteForCausalLM(config).save_pretrained(folder)
+    external.register(str(folder), "granite")
+    with pytest.raises(PrerequisiteError, match="a 'granite' model has logits_scaling, which the conscience provider"):
+        ConscienceAPI("granite", dtype="float32")
+
+
 @pytest.mark.model
 def test_strengths_of_the_embedded_model(
     materialised: Path, home: Path, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
