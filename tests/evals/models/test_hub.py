@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ PUSHED = f"https://huggingface.co/someone/made/commit/{COMMIT}"
 
 
 class Hub(ThreadingHTTPServer):
-    """Answers for one repository, `someone/tiny`, at one commit; keeps what is committed to another."""
+    """Answers for the folders of `someone`, each at one commit; keeps what is committed."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -39,19 +40,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer what the repository holds, or one of its files."""
         path = self.path.partition("?")[0]
-        files = sorted(file.name for file in self.server.folder.iterdir())
-        if path.startswith("/api/models/someone/tiny/tree/"):
-            sizes = {name: (self.server.folder / name).stat().st_size for name in files}
-            self.answer([{"type": "file", "path": n, "size": sizes[n], "oid": "0" * 40} for n in files])
-        elif path.startswith("/api/models/someone/tiny"):
-            self.answer({"id": "someone/tiny", "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]})
-        elif path.startswith("/someone/tiny/resolve/"):
-            name = path.rsplit("/", 1)[1]
-            self.server.fetched.append(f"{self.command} {name}")
-            content = (self.server.folder / name).read_bytes()
-            self.answer(content, {"X-Repo-Commit": COMMIT, "ETag": f'"{name}"'})
-        else:
+        repository = path.removeprefix("/api/models").split("/")[2]
+        folder = self.server.folder / repository
+        if not folder.is_dir():
             self.answer({"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"}, status=404)
+        elif "/tree/" in path:
+            self.answer(
+                [{"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0" * 40} for f in folder.iterdir()]
+            )
+        elif path.startswith("/api/models/"):
+            files = [{"rfilename": file.name} for file in folder.iterdir()]
+            self.answer({"id": f"someone/{repository}", "sha": COMMIT, "siblings": files})
+        else:
+            name = path.rsplit("/", 1)[1]
+            self.server.fetched.append(name)
+            self.answer((folder / name).read_bytes(), {"X-Repo-Commit": COMMIT, "ETag": f'"{repository}-{name}"'})
 
     do_HEAD = do_GET
 
@@ -89,16 +92,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def served(tiny: Path) -> Iterator[Hub]:
-    """The hub, with a pickle and a script among the repository's files."""
-    folder = tiny.parent / "served"
-    if not folder.is_dir():
-        folder.mkdir()
-        for file in tiny.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
-        for name in ("pytorch_model.bin", "modeling_mine.py"):
-            (folder / name).write_bytes(b"never fetched")
-    server = Hub(folder)
+def served(tiny: Path, tmp_path: Path) -> Iterator[Hub]:
+    """The hub with `someone/tiny`, which has a pickle and a script among its files."""
+    shutil.copytree(tiny, tmp_path / "served" / "tiny")
+    for name in ("pytorch_model.bin", "modeling_mine.py"):
+        (tmp_path / "served" / "tiny" / name).write_bytes(b"never fetched")
+    server = Hub(tmp_path / "served")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -127,9 +126,8 @@ def test_a_hub_id_is_pinned_by_its_commit(served: Hub, home: Path) -> None:
     """Safetensors and settings are fetched, pickles and code are not; offline it is still there, under the same commit."""
     status, said = conscience(served, home, "register", "someone/tiny", "--name", "tiny")
     assert (0, f"registered conscience/tiny at commit {COMMIT}\n") == (status, said)
-    fetched = {entry.split()[1] for entry in served.fetched}
-    assert {"model.safetensors", "config.json", "tokenizer.json"} <= fetched
-    assert set() == fetched & {"pytorch_model.bin", "modeling_mine.py"}
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(served.fetched)
+    assert set() == set(served.fetched) & {"pytorch_model.bin", "modeling_mine.py"}
     status, said = conscience(None, home, "show", "tiny", "--json")
     card = json.loads(said)
     assert ("external", "full", "someone/tiny", COMMIT) == tuple(
@@ -137,6 +135,26 @@ def test_a_hub_id_is_pinned_by_its_commit(served: Hub, home: Path) -> None:
     )
     again = conscience(None, home, "register", "someone/tiny", "--revision", COMMIT, "--name", "again")
     assert (0, f"registered conscience/again at commit {COMMIT}\n") == again
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+def test_an_adapter_on_the_hub_is_pinned_with_its_base(served: Hub, tiny: Path, adapter: Any, home: Path) -> None:
+    """Both commits are on the card: the adapter's, and that of the base which its configuration names."""
+    folder = shutil.copytree(adapter(tiny), served.folder / "lora")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "someone/tiny"
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    status, said = conscience(served, home, "register", "someone/lora", "--name", "lora")
+    assert (0, f"registered conscience/lora at commit {COMMIT}\n") == (status, said)
+    card = json.loads(conscience(None, home, "show", "lora", "--json")[1])
+    assert ("adapter", "someone/lora", COMMIT, "someone/tiny", COMMIT, [external.NOTE]) == tuple(
+        card[field] for field in ("weights", "source", "revision", "base", "base_revision", "notes")
+    )
+    out = folder.parent / "merged"
+    conscience(served, home, "register", "someone/tiny", "--name", "tiny")  # its base comes into the cache
+    said = conscience(None, home, "export", "lora", "--merged", "--out", str(out))
+    assert (0, True) == (said[0], f"wrote {out}\n" in said[1])
+    assert {"model.safetensors", "tokenizer.json", "README.md", "checkpoint.json"} <= {f.name for f in out.iterdir()}
 
 
 def test_offline_an_unknown_hub_id_is_one_line(home: Path) -> None:

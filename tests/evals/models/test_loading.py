@@ -144,7 +144,7 @@ def test_a_model_that_the_engine_would_get_wrong_is_refused(tiny: Path, tmp_path
     from conscience.evals.models.local import ConscienceAPI
 
     folder = Path(shutil.copytree(tiny, tmp_path / "granite"))
-    sizes = {"vocab_size": 14, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    sizes: dict[str, Any] = {"vocab_size": 14, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
     config = GraniteConfig(**sizes, num_attention_heads=4, num_key_value_heads=2, eos_token_id=1, logits_scaling=8.0)
     GraniteForCausalLM(config).save_pretrained(folder)
     external.register(str(folder), "granite")
