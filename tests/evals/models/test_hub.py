@@ -152,8 +152,8 @@ def test_an_adapter_on_the_hub_is_pinned_with_its_base(served: Hub, tiny: Path, 
     )
     out = folder.parent / "merged"
     conscience(served, home, "register", "someone/tiny", "--name", "tiny")  # its base comes into the cache
-    said = conscience(None, home, "export", "lora", "--merged", "--out", str(out))
-    assert (0, True) == (said[0], f"wrote {out}\n" in said[1])
+    status, said = conscience(None, home, "export", "lora", "--merged", "--out", str(out))
+    assert (0, True) == (status, f"wrote {out}\n" in said)
     assert {"model.safetensors", "tokenizer.json", "README.md", "checkpoint.json"} <= {f.name for f in out.iterdir()}
 
 
