@@ -21,6 +21,7 @@ from conscience.evals.models import card as cards
 from conscience.evals.models.card import CheckpointCard
 from conscience.evals.models.embedded import cache_folder, sha256
 from conscience.evals.models.external import pin_base
+from conscience.evals.models.integrity import ADAPTER_CONFIG
 from conscience.training.hardware import hardware
 from conscience.training.pairs import Manifest, Pair
 from conscience.training.recipe import Recipe
@@ -94,6 +95,7 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
                 constitution_hash=manifest.constitution_hash,
                 chat_template_hash=trained.chat_template_hash,
                 adapter_sha256=sha256(trained.adapter / cards.ADAPTER),
+                files={name: sha256(trained.adapter / name) for name in (cards.ADAPTER, ADAPTER_CONFIG)},
                 fingerprint=fingerprint,
                 versions=versions,
                 metrics=trained.metrics,
@@ -113,7 +115,7 @@ def _publish(adapter: Path, card: CheckpointCard, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        for name in (cards.ADAPTER, "adapter_config.json"):
+        for name in (cards.ADAPTER, ADAPTER_CONFIG):
             shutil.copy2(adapter / name, temporary / name)
         (temporary / cards.CARD).write_text(card.model_dump_json(indent=2), encoding="utf-8")
         temporary.rename(target)

@@ -9,7 +9,7 @@ always points to a whole checkpoint.
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -81,8 +81,8 @@ class CheckpointCard(BaseModel):
     """SHA-256 of the tokenizer's chat template in training; evaluation refuses another. None: not known, not checked."""
     adapter_sha256: str | None
     """Hash of the adapter's weights; a card whose adapter differs is refused at load. None: full weights."""
-    files: dict[str, str] = Field(default_factory=dict)
-    """SHA-256 of every file that decides the answers, for an external or merged folder; any difference is refused."""
+    files: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^/\\]*$")], str] = Field(default_factory=dict)
+    """SHA-256 of every file that decides the answers; any difference is refused. Empty on the oldest cards."""
     fingerprint: str
     """Hash of everything that determines the checkpoint: the same fingerprint means the same checkpoint."""
     versions: dict[str, str]

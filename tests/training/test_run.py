@@ -85,6 +85,14 @@ def test_a_run_is_registered_with_its_lineage(fake: Fake, home: Path) -> None:
     assert (GGUF_SHA256, True, True) == (made.base_revision, made.hardware.count >= 1, 0 <= (made.hours or -1) < 1)
 
 
+def test_changed_settings_of_the_adapter_are_refused(fake: Fake) -> None:
+    """Another `lora_alpha` in the adapter's configuration is another model: its hash is on the card too."""
+    folder, _ = run(recipe(), [PAIR], manifest())
+    (folder / "adapter_config.json").write_text('{"lora_alpha": 1000}')
+    with pytest.raises(BadInput, match=r"adapter_config\.json' has SHA-256"):
+        card.find("tried")
+
+
 def test_a_name_that_another_checkpoint_holds_is_refused_before_training(fake: Fake, tmp_path: Path) -> None:
     """A run moves its own name only, and hours are not spent on a checkpoint that cannot be named."""
     first = run(recipe(name="first"), [PAIR], manifest())

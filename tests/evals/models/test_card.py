@@ -124,6 +124,15 @@ def test_a_card_that_vouches_for_no_weights_is_refused(tmp_path: Path) -> None:
         card.read_card(tmp_path / "checkpoint")
 
 
+@pytest.mark.parametrize("file", ["../stolen.safetensors", "/etc/passwd", "a/b.safetensors", ".."])
+def test_a_card_names_files_of_its_own_folder_only(file: str, tmp_path: Path) -> None:
+    """A card from elsewhere cannot make an export copy to or from another place."""
+    made = checkpoint(tmp_path / "checkpoint").model_dump(mode="json") | {"files": {file: "0" * 64}}
+    (tmp_path / "checkpoint" / CARD).write_text(json.dumps(made))
+    with pytest.raises(BadInput, match="files"):
+        card.read_card(tmp_path / "checkpoint")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
