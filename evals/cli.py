@@ -18,7 +18,7 @@ _HELP = {
     "calibrate": "Measure a judge's error on human labels.",
     "constitution": "Show, lint and compare versions of the constitution.",
     "gate": "Compare a candidate with its base and give a verdict.",
-    "models": "List registered checkpoints, show a card, register a folder.",
+    "models": "Register any checkpoint, show its lineage, export it.",
     "pairs": "Build preference pairs from a critique_revise log.",
     "tradeoff": "Safety against utility over several candidates.",
     "train": "Train a recipe on preference pairs and register the checkpoint.",

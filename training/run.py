@@ -15,7 +15,10 @@ from conscience.evals.errors import BadInput
 from conscience.evals.models import card as cards
 from conscience.evals.models.card import CheckpointCard
 from conscience.evals.models.embedded import cache_folder, sha256
+from conscience.evals.models.external import pin_base
+from conscience.evals.models.integrity import ADAPTER_CONFIG
 from conscience.training import method, processes, stages
+from conscience.training.hardware import hardware
 from conscience.training.monitor import FIGURES, STILL_KL, STILL_MARGIN, still
 from conscience.training.pairs import Manifest, Pair
 from conscience.training.plot import draw
@@ -32,12 +35,13 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
     """Train, write the checkpoint with its card, register it.
 
     Raises:
-        BadInput: unknown method, pairs sampled from another base, or no room to write; the checkpoint that was
-            registered before stays valid.
+        BadInput: unknown method, pairs sampled from another base, a name that is another checkpoint's, or no room to
+            write; the checkpoint that was registered before stays valid.
     """
     method.parameters(recipe)
     if manifest.base != recipe.base:
         raise BadInput(f"the pairs were sampled from {manifest.base!r}, but the recipe's base is {recipe.base!r}")
+    cards.check_free(recipe.name)  # now, not after hours of training
     versions = {name: version(name) for name in LIBRARIES}
     identity = json.dumps([recipe.hash(), manifest.source.sha256, versions], sort_keys=True)
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()
@@ -48,10 +52,13 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
         else:
             work = cache_folder() / "training" / fingerprint[:12]
             work.mkdir(parents=True, exist_ok=True)
+            base, base_revision = pin_base(recipe.base, recipe.revision)
             trained = stages.train(recipe, pairs, work)
+            metrics = figures(trained)
             card = CheckpointCard(
                 name=recipe.name,
-                base=recipe.base,
+                base=base,
+                base_revision=base_revision,
                 method=recipe.method,
                 recipe=recipe.model_dump(mode="json"),
                 pairs=manifest.source,
@@ -59,9 +66,12 @@ def run(recipe: Recipe, pairs: list[Pair], manifest: Manifest) -> tuple[Path, Ch
                 constitution_hash=manifest.constitution_hash,
                 chat_template_hash=trained.chat_template_hash,
                 adapter_sha256=sha256(trained.adapter / cards.ADAPTER),
+                files={name: sha256(trained.adapter / name) for name in (cards.ADAPTER, ADAPTER_CONFIG)},
                 fingerprint=fingerprint,
                 versions=versions,
-                metrics=figures(trained),
+                metrics=metrics,
+                hardware=hardware(),
+                hours=metrics["seconds"] / 3600,
                 notes=notes(recipe, manifest, trained),
             )
             if processes.is_first():
@@ -108,7 +118,7 @@ def _publish(trained: Trained, card: CheckpointCard, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        for name in (cards.ADAPTER, "adapter_config.json"):
+        for name in (cards.ADAPTER, ADAPTER_CONFIG):
             shutil.copy2(trained.adapter / name, temporary / name)
         (temporary / stages.HISTORY).write_text(json.dumps(trained.history), encoding="utf-8")
         (temporary / FIGURE).write_text(draw(trained.history), encoding="utf-8")

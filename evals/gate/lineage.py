@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from conscience.evals.asclepius.scenario import prompt_digest
 from conscience.evals.errors import BadInput, NotComparable
 from conscience.evals.gate.comparison import SAFETY, Arms, templates
-from conscience.evals.models.card import CheckpointCard, find
+from conscience.evals.models.card import CheckpointCard, lookup
 
 PREFIX = "conscience/"
 
@@ -18,7 +18,7 @@ def card_of(model: str) -> CheckpointCard | None:
     if not model.startswith(PREFIX):
         return None
     try:
-        return find(model.removeprefix(PREFIX).partition("@")[0])[1]
+        return lookup(model.removeprefix(PREFIX))[1]
     except BadInput:
         return None
 
@@ -54,6 +54,8 @@ def _overlap(arms: Mapping[str, Arms]) -> list[str]:
     card = card_of(model)
     if card is None:
         return [f"The candidate's card is not on this machine, its lineage unknown: {unchecked}"]
+    if card.pairs is None:
+        return [*card.notes, f"The candidate was trained elsewhere, its lineage unknown: {unchecked}"]
     if card.pairs.prompt_digests is None:
         return [*card.notes, f"The candidate's card does not hold its training prompts: {unchecked}"]
     trained = frozenset(card.pairs.prompt_digests)

@@ -235,20 +235,22 @@ def _lineage(model: str) -> dict[str, str]:
     card = lineage.card_of(model)
     if card is None:
         return {}
-    return {
+    known = {
         "checkpoint": card.name,
         "base": card.base,
+        "base revision": card.base_revision,
         "method": card.method,
         "adapter strength": f"{lineage.strength_of(model):g}",
         "fingerprint": card.fingerprint,
         "adapter": card.adapter_sha256,
         "chat template": card.chat_template_hash,
-        "pairs": f"{card.pairs.count}, {card.pairs.sha256}",
-        "teacher": card.pairs.teacher,
-        "constitution": f"{card.constitution}, {card.constitution_hash}",
+        "pairs": f"{card.pairs.count}, {card.pairs.sha256}" if card.pairs else None,
+        "teacher": card.pairs.teacher if card.pairs else None,
+        "constitution": f"{card.constitution}, {card.constitution_hash}" if card.constitution else None,
         "recipe": str(card.recipe),
         "versions": str(card.versions),
     }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _labelled(labels: Labels | None, calibrations: Sequence[Calibration]) -> list[str]:

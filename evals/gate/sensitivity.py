@@ -37,7 +37,7 @@ def settings_of(model: str) -> Settings | None:
     if card is None:
         return None
     recipe = {name: value for name, value in card.recipe.items() if name not in _LABELS}
-    found = {"method": card.method, "base": card.base, "pairs": card.pairs.sha256, **recipe}
+    found = {"method": card.method, "base": card.base, "pairs": card.pairs and card.pairs.sha256, **recipe}
     return {name: _plain(value) for name, value in {**found, "strength": strength_of(model)}.items()}
 
 

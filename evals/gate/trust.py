@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from conscience.evals.errors import BadInput, NotComparable
 from conscience.evals.gate.comparison import UTILITIES, Arms, judges
 from conscience.evals.judges.calibration import SAFE, UNSAFE, Calibration
-from conscience.evals.models.card import find
+from conscience.evals.models.card import lookup
 from conscience.evals.ratio import JudgeError
 
 
@@ -50,14 +50,16 @@ def check_independence(arms: Mapping[str, Arms]) -> None:
     if not candidate.startswith("conscience/"):
         return
     try:
-        teacher = find(candidate.removeprefix("conscience/"))[1].pairs.teacher
+        pairs = lookup(candidate.removeprefix("conscience/"))[1].pairs
     except BadInput:  # the report says that the card is not here
+        return
+    if pairs is None:  # made elsewhere: its card says that its teacher is not known
         return
     for task, a in arms.items():
         ours = identities({task: a})
-        if task not in UTILITIES and ours and {family(judge) for judge in ours} == {family(teacher)}:
+        if task not in UTILITIES and ours and {family(judge) for judge in ours} == {family(pairs.teacher)}:
             raise NotComparable(
-                f"{task}: only {', '.join(ours)} judged, of the family of the teacher {teacher!r}; "
+                f"{task}: only {', '.join(ours)} judged, of the family of the teacher {pairs.teacher!r}; "
                 "add another judge: inspect score LOG --scorer SCORER -S judges=embedded,MODEL"
             )
 

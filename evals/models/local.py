@@ -2,6 +2,7 @@
 
     inspect eval conscience/asclepius --model conscience/smollm2-135m
     inspect eval conscience/asclepius --model conscience/demo-dpo -M dtype=float32
+    inspect eval conscience/asclepius --model conscience/demo-dpo@0.5   # its LoRA delta at half strength
 
 Thinking is off for models whose template knows the switch. Temperature 0 when none is given. A request with
 `prompt_logprobs` scores the given messages (the last may be an assistant message) and generates nothing.
@@ -9,7 +10,6 @@ Thinking is off for models whose template knows the switch. Temperature 0 when n
 
 import hashlib
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -27,9 +27,9 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from conscience.evals.errors import BadInput, ConscienceError, MissingDependency
-from conscience.evals.models import embedded
-from conscience.evals.models.card import TEMPLATE, find
+from conscience.evals.errors import BadInput, ConscienceError
+from conscience.evals.models import embedded, loading
+from conscience.evals.models.card import TEMPLATE
 
 if TYPE_CHECKING:
     from conscience.evals.models.engine import Completion, Engine
@@ -157,42 +157,30 @@ class _Loaded(NamedTuple):
 
 @cache  # Inspect makes several instances of a model in one run; the weights are held once
 def _load(name: str, dtype: str) -> _Loaded:
-    folder: Path | None = None
-    base = f"conscience/{embedded.NAME}"
-    expected_template: str | None = None
-    if name != embedded.NAME:
-        folder, card = find(name)
-        base, expected_template = card.base, card.chat_template_hash
-    try:
+    source = loading.resolve(name)
+    with loading.needed():
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         from conscience.evals.models.engine import Engine
-    except ImportError as error:
-        raise MissingDependency(f"a local model needs {error.name}: run  pip install 'conscience[local]'") from None
 
     known = {"auto", "float32", "bfloat16"}
     if dtype not in known:
         raise BadInput(f"unknown dtype {dtype!r}; there are: {', '.join(sorted(known))}")
-    path = base_path(base)
-    tokenizer: Any = AutoTokenizer.from_pretrained(path)
+    tokenizer = loading.load_tokenizer(source)
     template = template_hash(tokenizer)
-    if expected_template not in (None, template):
+    if source.template_hash not in (None, template):
         raise BadInput(
-            f"conscience/{name} was trained with chat template {expected_template}, "
-            f"but its base {base!r} now has {template}"
+            f"conscience/{name} was trained with chat template {source.template_hash}, "
+            f"but its tokenizer {source.tokenizer!r} now has {template}"
         )
-    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    if folder is not None:
-        from peft import PeftModel
-
-        # Merged in float32, then rounded once: an adapter kept apart costs two small products a layer and step.
-        model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+    model = loading.load_model(source)
+    loading.check_decodable(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     fast = device == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     chosen = torch.bfloat16 if dtype == "bfloat16" or (dtype == "auto" and fast) else torch.float32
     model = model.to(device=device, dtype=chosen)
     end = model.generation_config.eos_token_id
     end_tokens = end if isinstance(end, list) else [end]
-    engine = Engine(model, [*end_tokens, tokenizer.eos_token_id], tokenizer.pad_token_id, BATCH_SIZE)
-    return _Loaded(tokenizer, engine, int(model.config.max_position_embeddings), template)
+    pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    engine = Engine(model, [*end_tokens, tokenizer.eos_token_id], pad, BATCH_SIZE)
+    return _Loaded(tokenizer, engine, int(model.config.get_text_config().max_position_embeddings), template)

@@ -92,6 +92,7 @@ def test_the_loop(materialised: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "already trained" in third
 
     folder, trained = card.find("tiny-dpo")
+    assert trained.pairs is not None
     assert (6, "recorded/teacher") == (trained.pairs.count, trained.pairs.teacher)
     assert (generation.eval.eval_id,) == trained.pairs.log_ids
     assert (generation.eval.metadata or {})["constitution_hash"] == trained.constitution_hash

@@ -9,7 +9,7 @@ import pytest
 from conscience.evals.errors import BadInput
 from conscience.evals.models import card
 from conscience.evals.models.card import ADAPTER, PairSource
-from conscience.evals.models.embedded import sha256
+from conscience.evals.models.embedded import GGUF_SHA256, sha256
 from conscience.training import run as run_module
 from conscience.training import stages
 from conscience.training.pairs import Manifest, Message, Pair
@@ -82,6 +82,25 @@ def test_a_run_is_registered_with_its_lineage(fake: Fake, home: Path) -> None:
     assert sha256(folder / ADAPTER) == made.adapter_sha256
     assert f"tried-{made.fingerprint[:12]}" == folder.name
     assert [] == list((home / "training").iterdir())
+    assert made.hardware is not None
+    assert (GGUF_SHA256, True, True) == (made.base_revision, made.hardware.count >= 1, 0 <= (made.hours or -1) < 1)
+
+
+def test_changed_settings_of_the_adapter_are_refused(fake: Fake) -> None:
+    """Another `lora_alpha` in the adapter's configuration is another model: its hash is on the card too."""
+    folder, _ = run(recipe(), [PAIR], manifest())
+    (folder / "adapter_config.json").write_text('{"lora_alpha": 1000}')
+    with pytest.raises(BadInput, match=r"adapter_config\.json' has SHA-256"):
+        card.find("tried")
+
+
+def test_a_name_that_another_checkpoint_holds_is_refused_before_training(fake: Fake, tmp_path: Path) -> None:
+    """A run moves its own name only, and hours are not spent on a checkpoint that cannot be named."""
+    first = run(recipe(name="first"), [PAIR], manifest())
+    card.register(first[0], "tried")
+    with pytest.raises(BadInput, match="the name 'tried' is taken by"):
+        run(recipe(seed=18), [PAIR], manifest())
+    assert 1 == len(fake.folders)
 
 
 @pytest.mark.parametrize(("teacher", "count"), [("recorded/teacher", 1), ("anthropic/claude-opus-4-7", 0)])

@@ -108,7 +108,7 @@ def test_a_comparison_that_only_the_teachers_family_judged_is_refused(
         log.eval.model = "conscience/student"
         write_eval_log(log, str(file))
     card = SimpleNamespace(pairs=SimpleNamespace(teacher="recorded/embedded"))
-    monkeypatch.setattr(trust, "find", lambda _: (Path(), card))
+    monkeypatch.setattr(trust, "lookup", lambda _: (Path(), card))
     assert 3 == run(runs["careless"], student, tmp_path / "out")
     error = capsys.readouterr().err
     assert "asclepius: only embedded@" in error

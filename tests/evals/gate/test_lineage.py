@@ -22,7 +22,7 @@ def arms(sample: Any, log: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         digests = None if trained is None else tuple(map(prompt_digest, trained))
         source = PairSource(sha256="0", count=1, log_ids=(), teacher="t", prompt_digests=digests)
         card = SimpleNamespace(pairs=source, notes=("a note of the card",))
-        monkeypatch.setattr(lineage, "find", lambda _: (Path(), card))
+        monkeypatch.setattr(lineage, "lookup", lambda _: (Path(), card))
         candidate, base = (log(name, [sample(id, [True]) for id in ("s1", "s2")]) for name in (model, "b/base"))
         return {SAFETY: SimpleNamespace(base=base, candidate=candidate)}
 

@@ -49,7 +49,7 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> None:
                 return Path(), found
         raise BadInput(f"unknown {name}")
 
-    monkeypatch.setattr(lineage, "find", find)
+    monkeypatch.setattr(lineage, "lookup", find)
 
 
 def families(*names: str) -> dict[str, list[list[tuple[str, str]]]]:

@@ -38,7 +38,7 @@ def arms(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(judges: str, teacher: str) -> Any:
         monkeypatch.setattr(trust, "judges", lambda _: [judges])
         source = PairSource(sha256="0", count=1, log_ids=(), teacher=teacher)
-        monkeypatch.setattr(trust, "find", lambda _: (Path(), SimpleNamespace(pairs=source)))
+        monkeypatch.setattr(trust, "lookup", lambda _: (Path(), SimpleNamespace(pairs=source)))
         candidate = SimpleNamespace(eval=SimpleNamespace(model="conscience/trained"))
         return {"asclepius": SimpleNamespace(candidate=candidate)}
 
@@ -86,6 +86,13 @@ def test_a_calibration_belongs_to_its_judge(arms: Any, tmp_path: Path) -> None:
     assert 2 == found.overall.n
     with pytest.raises(NotComparable, match="was measured on 'embedded@00', but the logs' judges are: embedded@22"):
         trust.read_calibrations([file], arms("embedded@22", "t"))
+
+
+def test_a_checkpoint_made_elsewhere_has_no_known_teacher(arms: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its card names no pairs, so no judge can be told to be of its teacher's family."""
+    made = arms("anthropic/claude-haiku-4-5@00", "anthropic/claude-opus-4-7")
+    monkeypatch.setattr(trust, "lookup", lambda _: (Path(), SimpleNamespace(pairs=None)))
+    trust.check_independence(made)
 
 
 def test_what_is_no_calibration_is_refused(arms: Any, tmp_path: Path) -> None:
