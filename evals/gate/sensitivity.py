@@ -44,7 +44,7 @@ def settings_of(model: str) -> Settings | None:
 def families(points: Iterable[Point]) -> list[Family]:
     """Groups of at least two candidates that differ in the method, beta, learning rate or adapter strength alone.
 
-    Methods differ in what settings they have: there the settings that both have must be equal, but for beta, whose scale is
+    Methods differ in what settings they have: there the settings that both have must be equal, but for beta and parameters, which are
     each method's own.
     """
     known = [(point, found) for point in points if (found := settings_of(point.model)) is not None]
@@ -95,7 +95,7 @@ def _methods(known: list[tuple[Point, Settings]]) -> list[Family]:
     alike: dict[str, list[tuple[str, Point]]] = defaultdict(list)
     common = set.intersection(*(set(own) for _, own in known)) if known else set()
     for point, own in known:
-        rest = {key: own[key] for key in common if key not in {*_METHOD, "beta"}}
+        rest = {key: own[key] for key in common if key not in {*_METHOD, "beta", "parameters"}}
         method = " ".join(own[key] for key in _METHOD if key in own)
         alike[json.dumps(rest, sort_keys=True)].append((method, point))
     return [Family("method", sorted(members, key=_value)) for members in alike.values() if _differ(members)]
