@@ -47,8 +47,8 @@ def train(recipe: Recipe, pairs: list[Pair], work: Path) -> Trained:
     except ImportError as error:
         raise MissingDependency(f"training needs {error.name}: run  pip install 'conscience[train]'") from None
 
+    from conscience.evals.models.base import base_path, template_hash
     from conscience.evals.models.engine import keep_freed_memory
-    from conscience.evals.models.local import base_path, template_hash
 
     started = time.monotonic()
     head.install()

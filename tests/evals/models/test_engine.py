@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.model
 
-END, PAD = 1, 0
+END = 1
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def engine(tiny: Any) -> Iterator[Any]:
     """An engine on the tiny model; it is left as it was found."""
     from conscience.evals.models.engine import Engine
 
-    made = Engine(tiny, [END], PAD)
+    made = Engine(tiny, [END])
     yield made
     made.close()
     tiny.set_attn_implementation("eager")
@@ -56,17 +56,18 @@ def answers(engine: Any, batch: list[tuple[int, ...]], **settings: Any) -> list[
     return [future.result(timeout=60).tokens for future in futures]
 
 
-def test_an_answer_does_not_depend_on_its_batch(engine: Any) -> None:
+def test_an_answer_does_not_depend_on_its_batch(engine: Any, tiny: Any) -> None:
     """Alone or beside longer prompts, the greedy answer is the same, and it is transformers' own."""
     import torch
 
     together = answers(engine, prompts())
     assert [answers(engine, [prompt])[0] for prompt in prompts()] == together
+    tiny.set_attn_implementation("eager")
     for prompt, found in zip(prompts(), together, strict=True):
         tokens = list(prompt)
         while len(tokens) - len(prompt) < 20:
             with torch.inference_mode():
-                following = int(engine._model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
+                following = int(tiny(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
             if following == END:
                 break
             tokens.append(following)
@@ -79,7 +80,7 @@ def test_draws_depend_on_the_seed_alone(tiny: Any) -> None:
 
     drawn = []
     for seed, batch in ((1, prompts()), (1, prompts()[::-1]), (2, prompts())):
-        made = Engine(tiny, [END], PAD)
+        made = Engine(tiny, [END])
         drawn.append(dict(zip(batch, answers(made, batch, temperature=1.0, seed=seed), strict=True)))
         made.close()
     tiny.set_attn_implementation("eager")
@@ -107,23 +108,6 @@ def test_scores_are_those_of_a_plain_forward(engine: Any, tiny: Any) -> None:
             plain = tiny(input_ids=torch.tensor([tokens])).logits[0, :-1].log_softmax(-1)
         expected = [float(plain[index, token]) for index, token in enumerate(tokens[1:])]
         assert expected == pytest.approx(list(logprobs), abs=1e-4)
-
-
-def test_grouped_attention_equals_eager(tiny: Any) -> None:
-    """The logits of a padded batch are transformers' eager ones."""
-    import torch
-
-    from conscience.evals.models.engine import GROUPED
-
-    tokens = torch.tensor([[0, 0, 5, 6, 7], [8, 9, 10, 11, 12]])
-    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
-    logits = []
-    for implementation in ("eager", GROUPED):
-        tiny.set_attn_implementation(implementation)
-        with torch.inference_mode():
-            logits.append(tiny(input_ids=tokens, attention_mask=mask).logits[mask.bool()])
-    tiny.set_attn_implementation("eager")
-    torch.testing.assert_close(logits[1], logits[0], atol=1e-4, rtol=0)
 
 
 def test_an_error_reaches_those_who_asked(engine: Any) -> None:
