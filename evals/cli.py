@@ -17,6 +17,7 @@ _HELP = {
     "asclepius": "Import another benchmark as scenarios.",
     "calibrate": "Measure a judge's error on human labels.",
     "constitution": "Show, lint and compare versions of the constitution.",
+    "evaluate": "Run a suite of tasks on several models.",
     "gate": "Compare a candidate with its base and give a verdict.",
     "models": "List registered checkpoints, show a card, register a folder.",
     "pairs": "Build preference pairs from a critique_revise log.",
