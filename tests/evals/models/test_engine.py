@@ -110,6 +110,51 @@ def test_scores_are_those_of_a_plain_forward(engine: Any, tiny: Any) -> None:
         assert expected == pytest.approx(list(logprobs), abs=1e-4)
 
 
+def test_a_conversation_goes_on_as_if_new(engine: Any, tiny: Any) -> None:
+    """A next turn, whose beginning is kept, is answered as by a fresh engine; the kept beginning really serves."""
+    from conscience.evals.models.engine import Engine
+
+    first = tuple(2 + (5 * column) % 197 for column in range(80))
+    turn = (*first, *answers(engine, [first])[0], 9, 8, 7, 6)
+    assert 80 <= engine._prefixes.find(0, turn).shape[3] < len(turn)
+    fresh = Engine(tiny, [END])
+    assert answers(fresh, [turn]) == answers(engine, [turn])
+    fresh.close()
+
+
+def test_more_requests_than_rows(tiny: Any) -> None:
+    """Requests beyond the batch join as others end, in blocks of several capacities, and answer as alone."""
+    from conscience.evals.models.engine import Engine, Request
+
+    asked = [Request(prompt, 4 + 30 * number) for number, prompt in enumerate(prompts() * 2)]
+    small = Engine(tiny, [END], batch_size=3)
+    together = [future.result(timeout=60) for future in [small.submit(request) for request in asked]]
+    assert [small.submit(request).result(timeout=60) for request in asked] == together
+    small.close()
+    tiny.set_attn_implementation("eager")
+    assert {
+        len(done.tokens) == request.max_tokens or done.ended for done, request in zip(together, asked, strict=True)
+    } == {True}
+
+
+def test_prefixes_forget_the_longest_unused() -> None:
+    """Beyond its bytes the store drops what was least lately used, and another adapter's are never found."""
+    import torch
+
+    from conscience.evals.models.keyvalues import Prefixes
+
+    held = torch.zeros(1, 2, 1, 100, 1)
+    store = Prefixes(2 * held.numel() * 4)
+    texts = [[number] * 100 for number in range(3)]
+    for text in texts[:2]:
+        store.keep(0, text, held)
+    assert store.find(0, [*texts[0], 5]) is not None
+    store.keep(0, texts[2], held)
+    assert [True, False, True] == [store.find(0, [*text, 5]) is not None for text in texts]
+    assert None is store.find(1, [*texts[0], 5])
+    assert None is store.find(0, [*texts[0][:50], 7, 7])
+
+
 def test_an_error_reaches_those_who_asked(engine: Any) -> None:
     """A token that does not exist fails its own request, and the engine goes on."""
     from conscience.evals.models.engine import Request
