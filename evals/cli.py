@@ -19,6 +19,7 @@ _HELP = {
     "constitution": "Show, lint and compare versions of the constitution.",
     "evaluate": "Run a suite of tasks on several models.",
     "gate": "Compare a candidate with its base and give a verdict.",
+    "lm-eval": "Run lm-eval on a registered checkpoint.",
     "models": "List registered checkpoints, show a card, register a folder.",
     "pairs": "Build preference pairs from a critique_revise log.",
     "tradeoff": "Safety against utility over several candidates.",

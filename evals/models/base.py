@@ -92,22 +92,36 @@ class Base:
         number = 0 if len(self._served) == 1 else self._served.index(adapter)
         return self._engine.submit(replace(request, adapter=number))
 
-    def _load(self) -> None:
+    def merged(self, adapter: Adapter | None) -> Any:
+        """The base with one adapter merged in, a transformers model of its own."""
+        from conscience.evals.models.adapters import merge
+
+        model = self._plain()
+        return self._ready(merge(model, adapter) if adapter else model)
+
+    def _plain(self) -> Any:
         from transformers import AutoModelForCausalLM
 
-        from conscience.evals.models.adapters import Routing, merge, stack
+        return AutoModelForCausalLM.from_pretrained(self._path, dtype="float32")
+
+    def _ready(self, model: Any) -> Any:
+        """Round only now: adapters are merged and scaled in float32."""
+        return model.to(device=self._device, dtype=self._dtype)
+
+    def _load(self) -> None:
+        from conscience.evals.models.adapters import Routing, stack
         from conscience.evals.models.engine import Engine
 
         if self._engine is not None:
             self._engine.retire()
-        adapters = [adapter for adapter in self._asked_for if adapter is not None]
-        alone = len(self._asked_for) == 1
         routing = Routing()
-        model: Any = AutoModelForCausalLM.from_pretrained(self._path, dtype="float32")
-        if adapters:  # in float32, then rounded once
-            model = merge(model, adapters[0]) if alone else stack(model, adapters, routing)
-        self._served = list(self._asked_for) if alone else [None, *adapters]
-        model = model.to(device=self._device, dtype=self._dtype)
+        if len(self._asked_for) == 1:
+            self._served = list(self._asked_for)
+            model = self.merged(self._asked_for[0])
+        else:
+            adapters = [adapter for adapter in self._asked_for if adapter is not None]
+            self._served = [None, *adapters]
+            model = self._ready(stack(self._plain(), adapters, routing))
         end = model.generation_config.eos_token_id
         end_tokens = end if isinstance(end, list) else [end]
         self._engine = Engine(model, [*end_tokens, self.tokenizer.eos_token_id], BATCH_SIZE, routing)
