@@ -64,7 +64,8 @@ def answers(model: Any, asked: list[tuple[int, tuple[int, ...]]], routing: Any =
 
 def test_mixed_rows_answer_as_alone(tmp_path: Path) -> None:
     """Base and two adapters of other ranks, layers and scales in one batch: each row's greedy answer is its merged model's."""
-    from conscience.evals.models.adapters import Adapter, Routing, merge, stack
+    from conscience.evals.models.adapters import Routing, merge, stack
+    from conscience.evals.models.base import Adapter
 
     first = Adapter(adapter(tmp_path / "a", 1, ["q_proj", "down_proj"], 4))
     second = Adapter(adapter(tmp_path / "b", 2, ["o_proj", "down_proj"], 8, use_rslora=True), scale=0.5)
