@@ -7,6 +7,7 @@ conversation's next turn finds the keys and values of its beginning. `benchmarks
 knows nothing of chat messages or of Inspect.
 """
 
+import atexit
 import ctypes
 import hashlib
 import queue
@@ -100,6 +101,9 @@ class Engine:
         self._blocks: dict[int, Block] = {}
         self._prefixes = Prefixes(PREFIX_BYTES)
         self._thread = threading.Thread(target=self._work, daemon=True, name="conscience-engine")
+        self._exiting = False
+        # A thread that is inside PyTorch when the interpreter ends takes the process down with it (SIGABRT).
+        atexit.register(self._exit)
         self._thread.start()
 
     def submit(self, request: Request) -> "Future[Completion]":
@@ -117,6 +121,10 @@ class Engine:
         self.retire()
         self._thread.join()
 
+    def _exit(self) -> None:
+        self._exiting = True
+        self.close()
+
     def _draws(self, request: Request) -> torch.Generator | None:
         if request.seed is None or request.temperature == 0:
             return None
@@ -129,7 +137,10 @@ class Engine:
         closing = False
         while True:
             idle = not (self._blocks or self._waiting or self._scoring)
+            if self._exiting:
+                return
             if idle and closing:
+                atexit.unregister(self._exit)  # it would hold the model in memory
                 return
             closing |= self._collect(wait=idle)
             scored = self._joining(self._scoring, room=self._batch_size)

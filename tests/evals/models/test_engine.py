@@ -1,5 +1,7 @@
 """The decoding engine: its batches, seeds and scores against plain transformers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,21 @@ def test_prefixes_forget_the_longest_unused() -> None:
     assert [True, False, True] == [store.find(0, [*text, 5]) is not None for text in texts]
     assert None is store.find(1, [*texts[0], 5])
     assert None is store.find(0, [*texts[0][:50], 7, 7])
+
+
+def test_the_process_ends_in_the_middle_of_answers() -> None:
+    """A process that ends while the engine runs exits with its own status, and at once."""
+    script = (
+        "import torch; from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "from conscience.evals.models.engine import Engine, Request\n"
+        "model = LlamaForCausalLM(LlamaConfig(vocab_size=99, hidden_size=512, num_hidden_layers=8, num_attention_heads=4))\n"
+        "engine = Engine(model, [])\n"
+        "engine.submit(Request((5, 6), 2)).result()\n"
+        "[engine.submit(Request((5, 6, row), 100_000)) for row in range(9)]\n"
+        "raise SystemExit(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert 7 == done.returncode, done.stderr[-500:]
 
 
 def test_an_error_reaches_those_who_asked(engine: Any) -> None:
