@@ -28,9 +28,18 @@ def test_help_lists_every_command() -> None:
     listed = [
         line.split() for line in lines if line[2:3].strip()
     ]  # a long description goes on, indented, on the next line
-    assert ["asclepius", "calibrate", "constitution", "gate", "models", "pairs", "tradeoff", "train"] == [
-        words[0] for words in listed
-    ]
+    assert [
+        "asclepius",
+        "calibrate",
+        "constitution",
+        "evaluate",
+        "gate",
+        "lm-eval",
+        "models",
+        "pairs",
+        "tradeoff",
+        "train",
+    ] == [words[0] for words in listed]
     assert all(len(words) > 1 for words in listed)
 
 

@@ -88,7 +88,7 @@ def shape_of(recipe: Recipe) -> Shape:
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from conscience.evals.models.local import base_path
+    from conscience.evals.models.base import base_path
     from conscience.training.stages import lora
 
     try:
@@ -204,7 +204,7 @@ def describe(recipe: Recipe, pairs: list[Pair], device: str | None) -> str:
     """
     from transformers import AutoTokenizer
 
-    from conscience.evals.models.local import base_path
+    from conscience.evals.models.base import base_path
 
     methods.parameters(recipe)
     shape = shape_of(recipe)

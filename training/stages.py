@@ -64,8 +64,8 @@ def train(recipe: Recipe, pairs: list[Pair], work: Path) -> Trained:
     except ImportError as error:
         raise MissingDependency(f"training needs {error.name}: run  pip install 'conscience[train]'") from None
 
+    from conscience.evals.models.base import base_path, template_hash
     from conscience.evals.models.engine import keep_freed_memory
-    from conscience.evals.models.local import base_path, template_hash
 
     packing.install(rounded=recipe.precision == "bfloat16")
     keep_freed_memory()
@@ -122,7 +122,7 @@ def load_base(recipe: Recipe) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from conscience.evals.models.local import base_path
+    from conscience.evals.models.base import base_path
 
     dtype = torch.bfloat16 if torch.cuda.is_available() and recipe.precision == "bfloat16" else torch.float32
     model: Any = AutoModelForCausalLM.from_pretrained(base_path(recipe.base), revision=recipe.revision, dtype=dtype)

@@ -44,8 +44,8 @@ def settings_of(model: str) -> Settings | None:
 def families(points: Iterable[Point]) -> list[Family]:
     """Groups of at least two candidates that differ in the method, beta, learning rate or adapter strength alone.
 
-    Methods differ in what settings they have: there the settings that both have must be equal, but for beta and parameters, which are
-    each method's own.
+    Methods differ in what settings they have: there the settings that both have must be equal, but for beta and
+    parameters, which are each method's own.
     """
     known = [(point, found) for point in points if (found := settings_of(point.model)) is not None]
     groups: list[Family] = []

@@ -1,15 +1,18 @@
-"""Batched decoding of one causal language model with transformers, in a worker thread.
+"""Continuous batching of one causal language model with transformers, in a worker thread.
 
-Why not `model.generate`: on two CPU cores it spends more time copying the key-value cache than multiplying. This loop
-drops finished rows from the batch, attends without repeating grouped key-value heads, and tells glibc to keep freed
-memory; `benchmarks/sampling.py` measures the gain. The engine knows nothing of chat messages or of Inspect.
+Why not `model.generate`: on two CPU cores it spends more time copying the key-value cache than multiplying, and a batch
+lasts as long as its longest answer. Here a request joins the running rows as soon as there is room: each forward pass is
+one packed row of the prompts that join and one token of each row that runs (as vLLM does it), without padding. A
+conversation's next turn finds the keys and values of its beginning. `benchmarks/sampling.py` measures the gain. The engine
+knows nothing of chat messages or of Inspect.
 """
 
+import atexit
 import ctypes
 import hashlib
 import queue
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -17,14 +20,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, PreTrainedModel
-from transformers.masking_utils import eager_mask
+from transformers import PreTrainedModel
 
-QUIET_S = 0.05
-"""A batch starts when no request has come for so long (seconds)."""
+from conscience.evals.models.adapters import Routing
+from conscience.evals.models.keyvalues import PACKED, Block, Group, Plan, Prefixes, Text, capacity
 
-BATCH_TOKENS = 4096
-"""Prompt tokens in a batch, padding included: attention over more of them takes gigabytes."""
+PASS_TOKENS = 1024
+"""Prompt tokens that join in one forward pass, more only when one prompt is longer; longer passes are not faster on CPU."""
+
+PREFIX_BYTES = 2**30
+"""Keys and values kept of finished rows. Conversations that go on come first, so that theirs need not stay long."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Request:
     temperature: float = 0.0
     seed: int | None = None
     """None draws from the global generator; else draws depend on the seed, the prompt and how often it was asked."""
+    adapter: int = 0
+    """Which of the engine's adapters answers; 0 is the model itself."""
 
 
 @dataclass(frozen=True)
@@ -50,139 +57,227 @@ class Completion:
     """For a scoring request: natural-log probability of each prompt token but the first."""
 
 
-@dataclass(frozen=True)
-class _Job:
+@dataclass(eq=False)
+class _Row:
     request: Request
     draws: torch.Generator | None
     future: "Future[Completion]" = field(default_factory=Future)
+    text: list[int] = field(default_factory=list)
+    """Prompt and what was written."""
+    known: int = 0
+    """Tokens of the prompt whose keys and values were kept of an earlier row, when it was asked."""
+    held: int = 0
+    """Tokens whose keys and values are in a block."""
+
+    @property
+    def written(self) -> int:
+        return len(self.text) - len(self.request.tokens)
 
 
 class Engine:
-    """Takes requests from any thread and answers them in batches."""
+    """Takes requests from any thread and answers them in batches.
 
-    def __init__(self, model: PreTrainedModel, end_tokens: Sequence[int], pad_token: int, batch_size: int = 64) -> None:
+    Args:
+        model: any causal language model of transformers with full or sliding-window attention.
+        end_tokens: tokens that end an answer.
+        batch_size: rows that run at once.
+        routing: switch of the model's adapters, if it has several.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, end_tokens: Sequence[int], batch_size: int = 64, routing: Routing | None = None
+    ) -> None:
         keep_freed_memory()
         model.train(False)
-        model.set_attn_implementation(GROUPED)
+        model.set_attn_implementation(PACKED)
         self._model: Any = model
         self._end = frozenset(end_tokens)
-        self._pad = pad_token
         self._batch_size = batch_size
-        self._asked: Counter[tuple[int, tuple[int, ...]]] = Counter()
-        self._queue: queue.Queue[_Job | None] = queue.Queue()
+        self._routing = routing or Routing()
+        self._asked: Counter[tuple[int, int, tuple[int, ...]]] = Counter()
+        self._queue: queue.Queue[_Row | None] = queue.Queue()
+        self._waiting: deque[_Row] = deque()
+        self._scoring: deque[_Row] = deque()
+        self._blocks: dict[int, Block] = {}
+        self._prefixes = Prefixes(PREFIX_BYTES)
         self._thread = threading.Thread(target=self._work, daemon=True, name="conscience-engine")
+        self._exiting = False
+        # A thread that is inside PyTorch when the interpreter ends takes the process down with it (SIGABRT).
+        atexit.register(self._exit)
         self._thread.start()
 
     def submit(self, request: Request) -> "Future[Completion]":
         """Enqueue a request."""
-        job = _Job(request, self._draws(request))
-        self._queue.put(job)
-        return job.future
+        row = _Row(request, self._draws(request), text=list(request.tokens))
+        self._queue.put(row)
+        return row.future
+
+    def retire(self) -> None:
+        """Let the worker answer what it was asked, then stop."""
+        self._queue.put(None)
 
     def close(self) -> None:
-        """Let the worker finish what is queued and stop it."""
-        self._queue.put(None)
+        """Retire, and wait for it."""
+        self.retire()
         self._thread.join()
+
+    def _exit(self) -> None:
+        self._exiting = True
+        self.close()
 
     def _draws(self, request: Request) -> torch.Generator | None:
         if request.seed is None or request.temperature == 0:
             return None
-        key = (request.seed, request.tokens)
+        key = (request.adapter, request.seed, request.tokens)
         self._asked[key] += 1
-        digest = hashlib.sha256(repr((*key, self._asked[key])).encode()).digest()
+        digest = hashlib.sha256(repr((*key[1:], self._asked[key])).encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
     def _work(self) -> None:
-        waiting: list[_Job] = []
-        while self._collect(waiting):
-            # Prompts of like length share a batch: what is padded is multiplied all the same.
-            waiting.sort(key=lambda job: (job.request.max_tokens == 0, -len(job.request.tokens)))
-            scoring = waiting[0].request.max_tokens == 0
-            rows = max(1, min(self._batch_size, BATCH_TOKENS // len(waiting[0].request.tokens)))
-            batch = [j for j in waiting[:rows] if (j.request.max_tokens == 0) == scoring]
-            del waiting[: len(batch)]
-            self._answer(batch, scoring)
+        closing = False
+        while True:
+            idle = not (self._blocks or self._waiting or self._scoring)
+            if self._exiting:
+                return
+            if idle and closing:
+                atexit.unregister(self._exit)  # it would hold the model in memory
+                return
+            closing |= self._collect(wait=idle)
+            scored = self._joining(self._scoring, room=self._batch_size)
+            joining = self._joining(self._waiting, room=self._batch_size - len(self._running()))
+            for rows, step in ((scored, self._score), (joining, self._step)):
+                try:
+                    with torch.inference_mode():
+                        step(rows)
+                except Exception as error:
+                    self._fail(rows, error)
 
-    def _collect(self, waiting: list[_Job]) -> bool:
-        """Move queued jobs to those waiting, for as long as they keep coming; false when closed and nothing is left."""
-        timeout = QUIET_S if waiting else None
+    def _collect(self, wait: bool) -> bool:
+        """Take what was asked; true when the engine is to stop."""
         while True:
             try:
-                job = self._queue.get(timeout=timeout)
+                row = self._queue.get(block=wait)
             except queue.Empty:
+                return False
+            if row is None:
                 return True
-            if job is None:
-                return bool(waiting)
-            waiting.append(job)
-            timeout = QUIET_S
+            wait = False
+            if row.request.max_tokens == 0:
+                self._scoring.append(row)
+                continue
+            found = self._prefixes.find(row.request.adapter, row.text)
+            if found is None:
+                self._waiting.append(row)
+            else:
+                row.known = found.shape[3]
+                self._waiting.appendleft(row)  # before what is known is thrown away
 
-    def _answer(self, batch: list[_Job], scoring: bool) -> None:
-        try:
-            with torch.inference_mode():
-                answers = self._score(batch) if scoring else self._generate(batch)
-        except BaseException as error:
-            for job in batch:
-                job.future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+    def _running(self) -> list[_Row]:
+        return [row for block in self._blocks.values() for row in block.rows]
+
+    def _joining(self, waiting: deque[_Row], room: int) -> list[_Row]:
+        """Those who take part in the next pass, first come, first served."""
+        rows: list[_Row] = []
+        tokens = 0
+        while waiting and len(rows) < room:
+            tokens += len(waiting[0].text) - waiting[0].known
+            if rows and tokens > PASS_TOKENS:
+                break
+            rows.append(waiting.popleft())
+        return rows
+
+    def _fail(self, joining: list[_Row], error: Exception) -> None:
+        """Tell all who took part in the failed pass; those waiting are not touched."""
+        for row in {*joining, *self._running()}:
+            if not row.future.done():
+                row.future.set_exception(error)
+        self._blocks.clear()
+
+    def _step(self, joining: list[_Row]) -> None:
+        """One forward pass: the prompts of those that join, and one token of each row that runs."""
+        for block in list(self._blocks.values()):
+            for row in [row for row in block.rows if row.held == block.size]:
+                self._place(row, self._take_out(block, row))
+        running = {size: list(block.rows) for size, block in self._blocks.items()}
+        for row in joining:
+            found = self._prefixes.find(row.request.adapter, row.text)
+            row.held = 0 if found is None else found.shape[3]
+            self._place(row, found)
+        if not self._blocks:
             return
-        for job, answer in zip(batch, answers, strict=True):
-            job.future.set_result(answer)
-
-    def _generate(self, batch: list[_Job]) -> list[Completion]:
         device = self._model.device
-        longest = max(len(job.request.tokens) for job in batch)
-        current = torch.tensor(
-            [[self._pad] * (longest - len(j.request.tokens)) + list(j.request.tokens) for j in batch], device=device
-        )
-        mask = torch.tensor(
-            [[0] * (longest - len(j.request.tokens)) + [1] * len(j.request.tokens) for j in batch], device=device
-        )
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self._model.config)
-        written: list[list[int]] = [[] for _ in batch]
-        ended = [False] * len(batch)
-        alive = list(range(len(batch)))
-        while alive:
-            logits = self._model(
-                input_ids=current, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
-            ).logits[:, -1]
-            chosen = _choose(logits.float(), [batch[row] for row in alive])
-            keep: list[int] = []
-            for index, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
-                if token in self._end:
-                    ended[row] = True
-                    continue
-                written[row].append(token)
-                if len(written[row]) < batch[row].request.max_tokens:
-                    keep.append(index)
-            if len(keep) < len(alive):
-                index_tensor = torch.tensor(keep, dtype=torch.long, device=device)
-                alive = [alive[index] for index in keep]
-                chosen, mask, positions = chosen[index_tensor], mask[index_tensor], positions[index_tensor]
-                if alive:
-                    cache.batch_select_indices(index_tensor)
-            current = chosen[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-            positions = positions[:, -1:] + 1
-        return [Completion(tuple(tokens), end) for tokens, end in zip(written, ended, strict=True)]
+        plan, inputs, positions, last, owners = Plan(), list[int](), list[int](), list[int](), list[int]()
+        for row in joining:
+            block = self._blocks[capacity(len(row.text))]
+            start = len(inputs)
+            inputs += row.text[row.held :]
+            positions += range(row.held, len(row.text))
+            owners += [row.request.adapter] * (len(inputs) - start)
+            last.append(len(inputs) - 1)
+            plan.texts.append(Text(start, len(inputs), block, block.rows.index(row), row.held))
+        for size, rows in running.items():
+            held = [row.held for row in rows]
+            plan.groups.append(Group(len(inputs), self._blocks[size], torch.tensor(held, device=device)))
+            last += range(len(inputs), len(inputs) + len(rows))
+            inputs += [row.text[-1] for row in rows]
+            positions += held
+            owners += [row.request.adapter for row in rows]
+        logits = self._forward(self._model, inputs, positions, owners, plan, logits_to_keep=torch.tensor(last)).logits
+        rows = [*joining, *(row for group in running.values() for row in group)]
+        for row, token in zip(rows, _choose(logits[0].float(), rows).tolist(), strict=True):
+            row.held = len(row.text)
+            ended = token in self._end
+            if not ended:
+                row.text.append(token)
+            if ended or row.written >= row.request.max_tokens:
+                computed = self._take_out(self._blocks[capacity(row.held)], row)
+                self._prefixes.keep(row.request.adapter, row.text[: row.held], computed)
+                row.future.set_result(Completion(tuple(row.text[len(row.request.tokens) :]), ended))
 
-    def _score(self, batch: list[_Job]) -> list[Completion]:
+    def _forward(
+        self, model: Any, inputs: list[int], positions: list[int], owners: list[int], plan: Plan, **settings: Any
+    ) -> Any:
+        self._routing.set(owners)
         device = self._model.device
-        lengths = [len(job.request.tokens) for job in batch]
-        tokens = torch.tensor(
-            [list(j.request.tokens) + [self._pad] * (max(lengths) - len(j.request.tokens)) for j in batch],
-            device=device,
+        return model(
+            input_ids=torch.tensor([inputs], device=device),
+            position_ids=torch.tensor([positions], device=device),
+            use_cache=False,
+            plan=plan,
+            **settings,
         )
-        mask = torch.tensor([[1] * length + [0] * (max(lengths) - length) for length in lengths], device=device)
-        hidden = self._model.base_model(input_ids=tokens, attention_mask=mask).last_hidden_state
+
+    def _place(self, row: _Row, held: Tensor | None) -> None:
+        """Put a row into the block that has room for its text."""
+        size = capacity(len(row.text))
+        if size not in self._blocks:
+            self._blocks[size] = Block(self._model, size)
+        self._blocks[size].append(row, held)
+
+    def _take_out(self, block: Block, row: _Row) -> Tensor:
+        """Remove a row from its block; an empty block is given back."""
+        slot = block.rows.index(row)
+        held = block.held(slot, row.held).clone()
+        block.remove(slot)
+        if not block.rows:
+            del self._blocks[block.size]
+        return held
+
+    def _score(self, rows: list[_Row]) -> None:
+        if not rows:
+            return
+        plan, inputs, positions, owners = Plan(), list[int](), list[int](), list[int]()
+        for row in rows:
+            plan.texts.append(Text(len(inputs), len(inputs) + len(row.text)))
+            inputs += row.text
+            positions += range(len(row.text))
+            owners += [row.request.adapter] * len(row.text)
+        hidden = self._forward(self._model.base_model, inputs, positions, owners, plan).last_hidden_state[0]
         head = self._model.get_output_embeddings()
-        answers = []
-        for row, length in enumerate(lengths):  # row by row: a batch of full logits over the vocabulary is gigabytes
-            log_probabilities = head(hidden[row, : length - 1]).float().log_softmax(-1)
-            picked = log_probabilities.gather(-1, tokens[row, 1:length, None])[:, 0]
-            answers.append(Completion(logprobs=tuple(picked.tolist())))
-        return answers
+        for row, text in zip(rows, plan.texts, strict=True):  # one by one: all full logits at once take gigabytes
+            log_probabilities = head(hidden[text.start : text.stop - 1]).float().log_softmax(-1)
+            picked = log_probabilities.gather(-1, torch.tensor(row.text[1:], device=hidden.device)[:, None])[:, 0]
+            row.future.set_result(Completion(logprobs=tuple(picked.tolist())))
 
 
 def keep_freed_memory() -> None:
@@ -197,46 +292,15 @@ def keep_freed_memory() -> None:
     mallopt(m_top_pad, 256 * 2**20)
 
 
-def _choose(logits: Tensor, jobs: list[_Job]) -> Tensor:
+def _choose(logits: Tensor, rows: list[_Row]) -> Tensor:
     """Pick one token a row: the likeliest at temperature 0, else by inverse transform of one uniform draw a row."""
     chosen = logits.argmax(-1)
-    warm = [row for row, job in enumerate(jobs) if job.request.temperature > 0]
+    warm = [index for index, row in enumerate(rows) if row.request.temperature > 0]
     if not warm:
         return chosen
-    temperatures = logits.new_tensor([jobs[row].request.temperature for row in warm])
+    temperatures = logits.new_tensor([rows[index].request.temperature for index in warm])
     cumulative = (logits[warm] / temperatures[:, None]).softmax(-1).cumsum(-1)
-    draws = torch.cat([torch.rand(1, generator=jobs[row].draws) for row in warm])
+    draws = torch.cat([torch.rand(1, generator=rows[index].draws) for index in warm])
     target = draws.to(logits.device)[:, None] * cumulative[:, -1:]
     chosen[warm] = torch.searchsorted(cumulative, target, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
     return chosen
-
-
-def _grouped_attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **_: object,
-) -> tuple[Tensor, None]:
-    """Scaled dot-product attention that multiplies all query heads of a group with their one key-value head at once.
-
-    Shapes: query (batch, heads, new, width); key, value (batch, groups, all, width); result (batch, new, heads, width).
-    Equal to transformers' eager attention, without its copy of keys and values for every query head.
-    """
-    batch, heads, new, width = query.shape
-    groups, length = key.shape[1], key.shape[2]
-    scores = torch.matmul(query.reshape(batch, groups, -1, width), key.transpose(2, 3)) * scaling
-    scores = scores.view(batch, groups, heads // groups, new, length)
-    if attention_mask is not None:
-        scores = scores + attention_mask[:, :, None, :, :length]
-    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-    mixed = torch.matmul(weights.view(batch, groups, -1, length), value)
-    return mixed.view(batch, heads, new, width).transpose(1, 2).contiguous(), None
-
-
-GROUPED = "conscience_grouped"
-AttentionInterface.register(GROUPED, _grouped_attention)
-AttentionMaskInterface.register(GROUPED, eager_mask)

@@ -94,6 +94,22 @@ def load_tokenizer(source: Source) -> Any:
     return tokenizer
 
 
+def outline(source: Source) -> Any:
+    """A model without weights, on torch's meta device: what its configuration makes of it.
+
+    Raises:
+        MissingDependency: torch or transformers is not installed.
+        BadInput: its configuration cannot be read.
+    """
+    with needed():
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+    with _readable(source.weights), torch.device("meta"):
+        config = AutoConfig.from_pretrained(source.weights, revision=source.revision or "main", trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+
+
 def load_model(source: Source) -> Any:
     """Load the weights in float32 and merge the adapter into them, at its strength.
 

@@ -1,5 +1,7 @@
 """The decoding engine: its batches, seeds and scores against plain transformers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.model
 
-END, PAD = 1, 0
+END = 1
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def engine(tiny: Any) -> Iterator[Any]:
     """An engine on the tiny model; it is left as it was found."""
     from conscience.evals.models.engine import Engine
 
-    made = Engine(tiny, [END], PAD)
+    made = Engine(tiny, [END])
     yield made
     made.close()
     tiny.set_attn_implementation("eager")
@@ -56,17 +58,18 @@ def answers(engine: Any, batch: list[tuple[int, ...]], **settings: Any) -> list[
     return [future.result(timeout=60).tokens for future in futures]
 
 
-def test_an_answer_does_not_depend_on_its_batch(engine: Any) -> None:
+def test_an_answer_does_not_depend_on_its_batch(engine: Any, tiny: Any) -> None:
     """Alone or beside longer prompts, the greedy answer is the same, and it is transformers' own."""
     import torch
 
     together = answers(engine, prompts())
     assert [answers(engine, [prompt])[0] for prompt in prompts()] == together
+    tiny.set_attn_implementation("eager")
     for prompt, found in zip(prompts(), together, strict=True):
         tokens = list(prompt)
         while len(tokens) - len(prompt) < 20:
             with torch.inference_mode():
-                following = int(engine._model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
+                following = int(tiny(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
             if following == END:
                 break
             tokens.append(following)
@@ -79,7 +82,7 @@ def test_draws_depend_on_the_seed_alone(tiny: Any) -> None:
 
     drawn = []
     for seed, batch in ((1, prompts()), (1, prompts()[::-1]), (2, prompts())):
-        made = Engine(tiny, [END], PAD)
+        made = Engine(tiny, [END])
         drawn.append(dict(zip(batch, answers(made, batch, temperature=1.0, seed=seed), strict=True)))
         made.close()
     tiny.set_attn_implementation("eager")
@@ -109,21 +112,64 @@ def test_scores_are_those_of_a_plain_forward(engine: Any, tiny: Any) -> None:
         assert expected == pytest.approx(list(logprobs), abs=1e-4)
 
 
-def test_grouped_attention_equals_eager(tiny: Any) -> None:
-    """The logits of a padded batch are transformers' eager ones."""
+def test_a_conversation_goes_on_as_if_new(engine: Any, tiny: Any) -> None:
+    """A next turn, whose beginning is kept, is answered as by a fresh engine; the kept beginning really serves."""
+    from conscience.evals.models.engine import Engine
+
+    first = tuple(2 + (5 * column) % 197 for column in range(80))
+    turn = (*first, *answers(engine, [first])[0], 9, 8, 7, 6)
+    assert 80 <= engine._prefixes.find(0, turn).shape[3] < len(turn)
+    fresh = Engine(tiny, [END])
+    assert answers(fresh, [turn]) == answers(engine, [turn])
+    fresh.close()
+
+
+def test_more_requests_than_rows(tiny: Any) -> None:
+    """Requests beyond the batch join as others end, in blocks of several capacities, and answer as alone."""
+    from conscience.evals.models.engine import Engine, Request
+
+    asked = [Request(prompt, 4 + 30 * number) for number, prompt in enumerate(prompts() * 2)]
+    small = Engine(tiny, [END], batch_size=3)
+    together = [future.result(timeout=60) for future in [small.submit(request) for request in asked]]
+    assert [small.submit(request).result(timeout=60) for request in asked] == together
+    small.close()
+    tiny.set_attn_implementation("eager")
+    assert {
+        len(done.tokens) == request.max_tokens or done.ended for done, request in zip(together, asked, strict=True)
+    } == {True}
+
+
+def test_prefixes_forget_the_longest_unused() -> None:
+    """Beyond its bytes the store drops what was least lately used, and another adapter's are never found."""
     import torch
 
-    from conscience.evals.models.engine import GROUPED
+    from conscience.evals.models.keyvalues import Prefixes
 
-    tokens = torch.tensor([[0, 0, 5, 6, 7], [8, 9, 10, 11, 12]])
-    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
-    logits = []
-    for implementation in ("eager", GROUPED):
-        tiny.set_attn_implementation(implementation)
-        with torch.inference_mode():
-            logits.append(tiny(input_ids=tokens, attention_mask=mask).logits[mask.bool()])
-    tiny.set_attn_implementation("eager")
-    torch.testing.assert_close(logits[1], logits[0], atol=1e-4, rtol=0)
+    held = torch.zeros(1, 2, 1, 100, 1)
+    store = Prefixes(2 * held.numel() * 4)
+    texts = [[number] * 100 for number in range(3)]
+    for text in texts[:2]:
+        store.keep(0, text, held)
+    assert store.find(0, [*texts[0], 5]) is not None
+    store.keep(0, texts[2], held)
+    assert [True, False, True] == [store.find(0, [*text, 5]) is not None for text in texts]
+    assert None is store.find(1, [*texts[0], 5])
+    assert None is store.find(0, [*texts[0][:50], 7, 7])
+
+
+def test_the_process_ends_in_the_middle_of_answers() -> None:
+    """A process that ends while the engine runs exits with its own status, and at once."""
+    script = (
+        "import torch; from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "from conscience.evals.models.engine import Engine, Request\n"
+        "model = LlamaForCausalLM(LlamaConfig(vocab_size=99, hidden_size=512, num_hidden_layers=8, num_attention_heads=4))\n"
+        "engine = Engine(model, [])\n"
+        "engine.submit(Request((5, 6), 2)).result()\n"
+        "[engine.submit(Request((5, 6, row), 100_000)) for row in range(9)]\n"
+        "raise SystemExit(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert 7 == done.returncode, done.stderr[-500:]
 
 
 def test_an_error_reaches_those_who_asked(engine: Any) -> None:
