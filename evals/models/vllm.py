@@ -7,7 +7,8 @@ One server holds the base and takes every adapter on it. It starts with the firs
 an environment of its own, since vLLM pins an older transformers than training here needs: the interpreter named by
 `CONSCIENCE_VLLM_PYTHON`, by default `.venv-vllm/bin/python` under the working directory. `VLLM_BASE_URL` uses a server
 that runs already; it must serve the base under the very path or hub id that the card names, and for adapters be started
-with `--enable-lora` and `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`. Other `-M` arguments go to the server.
+with `--enable-lora`, `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True` and a `--max-loras` above the number of adapters (see
+`ServedAPI._start_server`). Other `-M` arguments go to the server.
 """
 
 import os
@@ -31,6 +32,10 @@ INTERPRETER = "CONSCIENCE_VLLM_PYTHON"
 DEFAULT_INTERPRETER = ".venv-vllm/bin/python"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes as `--max-lora-rank`; Inspect hands over the adapter's own rank."""
+_adapters: dict[str, set[str]] = {}
+"""Adapters asked for in this process, by the base that they change."""
+_slots: dict[str, int] = {}
+"""Adapters, plus one, that the running server of a base has room for."""
 
 
 class ServedAPI(VLLMAPI):
@@ -66,6 +71,15 @@ class ServedAPI(VLLMAPI):
         super().__init__(self._parts.served, base_url=base_url, api_key=api_key, config=config, **arguments)
         if (rank := self._server.max_lora_rank) is not None:
             self._server.max_lora_rank = next((known for known in RANKS if known >= rank), rank)
+        if self.adapter is not None:
+            adapters = _adapters.setdefault(self.base_model, set())
+            room = _slots.get(self.base_model, 0) - 1
+            if self._server.process is not None and len(adapters | {self.adapter.path}) > room:
+                raise PrerequisiteError(
+                    f"'conscience/{model_name}': the vLLM server of this process started with room for {max(room, 0)} "
+                    "adapters; give every model to one `inspect eval`"
+                )
+            adapters.add(self.adapter.path)
 
     @property
     def model_name(self) -> str:
@@ -91,11 +105,19 @@ class ServedAPI(VLLMAPI):
         return await super().generate(input, tools, tool_choice, request_config(config, self._parts.thinks))
 
     def _start_server(self, model_path: str, port: int | None = None) -> tuple[str, "Popen[str]", int]:
-        """Start a server as Inspect does, but by the interpreter of vLLM's own environment.
+        """Start a server as Inspect does, but by the interpreter of vLLM's own environment, with a slot left empty.
+
+        On CPU vLLM marks a request to the base by slot -1 and then reads that as the last slot: batched with requests to
+        an adapter in that slot, the base answers as the adapter, silently (https://github.com/vllm-project/vllm/pull/48421,
+        open for 0.32.0). Slots fill from the first, so one more than there are adapters keeps zeros in the last.
 
         Returns:
             Its URL, process and port.
         """
+        _slots[model_path] = 0
+        if self._server.enable_lora:
+            _slots[model_path] = max(int(self.server_args.get("max_loras", 0)), 1 + len(_adapters.get(model_path, ())))
+            self.server_args = self.server_args | {"max_loras": _slots[model_path]}
         if find_spec("vllm"):
             return super()._start_server(model_path, port)
         arguments, environment = configure_devices(dict(self.server_args))

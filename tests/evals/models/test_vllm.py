@@ -189,8 +189,13 @@ def test_open_settings_are_those_of_the_transformers_engine() -> None:
 def test_one_server_for_base_and_adapters(
     checkpoint: Callable[..., Path], stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two adapters start one server between them, are loaded once each, and are asked with our settings and names."""
+    """Two adapters start one server between them, are loaded once each, and are asked with our settings and names.
+
+    The server has a slot more than there are adapters, since on CPU the base would answer with the last slot's, and no
+    adapter comes to fill it later.
+    """
     folders = [checkpoint(SWITCHED, name, rank) for name, rank in (("first", 12), ("second", 40))]
+    checkpoint(SWITCHED, "third")
 
     async def ask() -> tuple[list[str], list[str]]:
         models: list[Model] = [
@@ -199,6 +204,8 @@ def test_one_server_for_base_and_adapters(
         ]
         said = [(await model.generate("A question?")).completion for model in models]
         names = [str(model) for model in models]
+        with pytest.raises(PrerequisiteError, match="started with room for 2 adapters"):
+            get_model("conscience/third", engine="vllm", memoize=False)
         process = cast(VLLMAPI, models[0].api)._server.process
         for model in models:
             await model.api.aclose()
@@ -214,7 +221,13 @@ def test_one_server_for_base_and_adapters(
     command = seen[0][1]
     assert ["-m", "vllm.entrypoints.openai.api_server", "--model", str(tmp_path / "base")] == command[:4]
     given = {flag: value for flag, value in itertools.pairwise(command) if flag.startswith("--")}
-    wanted = {"--host": "127.0.0.1", "--max-lora-rank": "64", "--generation-config": "vllm", "--dtype": "float32"}
+    wanted = {
+        "--host": "127.0.0.1",
+        "--max-lora-rank": "64",
+        "--max-loras": "3",
+        "--generation-config": "vllm",
+        "--dtype": "float32",
+    }
     assert wanted == {flag: given[flag] for flag in wanted}
     assert "--enable-lora" in given
     asked = {key: seen[2][1][key] for key in ("model", "temperature", "max_tokens", "chat_template_kwargs")}
