@@ -6,6 +6,7 @@ places of the longer answer.
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -76,7 +77,9 @@ def random_adapter(folder: Path) -> None:
     torch.manual_seed(5)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     settings = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
-    adapted: Any = get_peft_model(model, settings)
+    with warnings.catch_warnings():  # PEFT still uses a name that transformers has deprecated
+        warnings.simplefilter("ignore", FutureWarning)
+        adapted: Any = get_peft_model(model, settings)
     for name, weights in adapted.named_parameters():
         if "lora_B" in name:  # zero at the start of training
             torch.nn.init.normal_(weights, std=0.01)
