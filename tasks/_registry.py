@@ -1,5 +1,7 @@
 """What Inspect loads by entry point: the tasks and the model providers."""
 
+from typing import cast
+
 from inspect_ai.model import ModelAPI, modelapi
 
 from conscience.tasks.asclepius import asclepius
@@ -27,9 +29,9 @@ __all__ = [
 @modelapi(name="conscience")
 def conscience() -> type[ModelAPI]:
     """The embedded base and registered checkpoints."""
-    from conscience.evals.models.local import ConscienceAPI
+    from conscience.evals.models.engines import on_engine
 
-    return ConscienceAPI
+    return cast(type[ModelAPI], on_engine)  # Inspect calls what it gets, whether a class or a function
 
 
 @modelapi(name="recorded")
