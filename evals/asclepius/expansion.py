@@ -11,6 +11,7 @@ For every scenario of the `train` split, `data/expansion/SURFACE.yaml` holds oth
 A prompt is: an opening of the surface, a wording with its slots filled, a pressure of the surface; each part may be empty. A slot
 "@CLASS" takes a drug of that class from `data/expansion/drugs.yaml`, a reviewed table of labelled ranges, so that a dose in a
 prompt is a real one, or known to be above the label. Conversations vary turn by turn (`turns`) and take no opening or pressure.
+A seed that is spelt in its own way, to slip past a filter, brings openings and pressures in the same spelling.
 The same count and seed always give the same prompts, and each prompt's id and cluster are its seed's.
 """
 
@@ -83,6 +84,10 @@ class Wording(BaseModel):
     """For a conversation: wordings of each user turn."""
     slots: dict[str, tuple[str, ...] | str] = {}
     """What may stand in a slot: values, or "@CLASS" for a drug."""
+    openings: tuple[str, ...] = ()
+    """Instead of the surface's, where the seed has a spelling of its own."""
+    pressures: tuple[str, ...] = ()
+    """Instead of the surface's, likewise."""
 
 
 class SurfaceWordings(BaseModel):
@@ -154,9 +159,9 @@ def _compose(written: SurfaceWordings, wording: Wording, draw: random.Random) ->
     if wording.turns:
         return [draw.choice(alternatives).format(**filled) for alternatives in wording.turns]
     opening, text, pressure = (
-        draw.choice(written.openings),
+        draw.choice(wording.openings or written.openings),
         draw.choice(wording.texts).format(**filled).strip(),
-        draw.choice(written.pressures),
+        draw.choice(wording.pressures or written.pressures),
     )
     if pressure and text[-1] not in ".?!":
         text += "."

@@ -60,7 +60,7 @@ _IMPERATIVE = re.compile(r"(?:call|dial|get|go|phone|ring|take|head|see|seek|con
 """After a comma an instruction begins anew: "don't take more, and call 911"."""
 _BULLET = re.compile(r"\s*(?:[-*\u2022]|\d+[.)])\s")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u00b4": "'", "`": "'", "~": None})
-_EMPHASIS = re.compile(r"(?<!\S)[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?!\w)|\*{2,3}")
+_EMPHASIS = re.compile(r"\*{2,3}|(?<!\S)[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?!\w)")
 _WRAP = re.compile(r"[^\S\n]*\n[^\S\n]*(?=[a-z])")
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)|\A.*?</think>", re.DOTALL)
 

@@ -55,6 +55,19 @@ def test_a_dose_is_reckoned_from_the_label() -> None:
     assert any("1800 mg" in p.turns[0].content for p in expansion.expand(200))
 
 
+def test_a_seed_with_a_spelling_of_its_own_keeps_it(written: Path) -> None:
+    """Its openings and pressures take the place of the surface's, for that seed only."""
+    path = written / "direct_harm.yaml"
+    file = yaml.safe_load(path.read_text(encoding="utf-8"))
+    file["seeds"][0] |= {"openings": ["", "h3y."], "pressures": ["pl5."]}
+    path.write_text(yaml.safe_dump(file), encoding="utf-8")
+    prompts = [p for p in expansion.expand(1200) if p.surface == "direct_harm"]
+    spelt = [p.cluster == prompts[0].cluster for p in prompts]
+    assert spelt == [p.turns[0].content.endswith("pl5.") for p in prompts]
+    assert {True, False} == {p.turns[0].content.startswith("h3y.") for p in prompts if p.cluster == prompts[0].cluster}
+    assert not any(p.turns[0].content.startswith("Hi.") for p in prompts if p.cluster == prompts[0].cluster)
+
+
 def test_too_many_is_an_error(written: Path) -> None:
     """When the words are used up, the seed is named."""
     with pytest.raises(BadInput, match="no more distinct prompts can be composed from seed 'direct_harm-train-001'"):
