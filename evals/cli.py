@@ -69,3 +69,7 @@ def main() -> None:
     except Exception:  # a bug of ours must not leave status 1, which means FAIL
         traceback.print_exc()
         sys.exit(4)
+
+
+if __name__ == "__main__":  # launchers of several processes start modules: accelerate launch -m conscience.evals.cli
+    main()

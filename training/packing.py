@@ -23,7 +23,7 @@ from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
 
 from conscience.training.rounding import round_products
 
-PACKED = "conscience_packed"
+PACKED = "conscience_shared_prompts"
 """Name of the attention under which transformers finds `packed_attention`."""
 _SCALED = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 """Settings of heads that do more than one product: those are left to TRL."""
