@@ -35,7 +35,8 @@ async def main() -> None:
     """Measure one after the other."""
     ours = await rate(get_model("conscience/smollm2-135m"))
     path = str(embedded.materialise())
-    hf = get_model("hf/local", model_path=path, tokenizer_path=path, batch_size=32, max_connections=64)
+    config = GenerateConfig(max_connections=64)
+    hf = get_model("hf/local", config=config, model_path=path, tokenizer_path=path, batch_size=32)
     peer = await rate(hf)
     print(f"RESULT sampling ours={ours:.1f} peer={peer:.1f} ratio={ours / peer:.2f}")
 

@@ -166,7 +166,7 @@ def test_one_server_answers_as_base_and_as_adapter(answers: dict[str, Answers], 
     server = _vllm_servers[str(folder / embedded.NAME)]
     assert [str(folder / "random")] == [adapter.path for adapter in server.loaded_adapters]
     base, adapter = ([served for served, _ in answers[name].said] for name in NAMES)
-    assert sum(one != other for one, other in zip(base, adapter, strict=True)) >= PROMPTS // 2
+    assert sum(one != other for one, other in zip(base, adapter, strict=True)) >= PROMPTS // 4
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -182,10 +182,11 @@ def test_greedy_answers_agree(name: str, answers: dict[str, Answers], capsys: py
     assert equal >= 0.95 * places
 
 
-def test_likelihoods_agree(folder: Path, answers: dict[str, Answers]) -> None:
+def test_likelihoods_agree(folder: Path, answers: dict[str, Answers], monkeypatch: pytest.MonkeyPatch) -> None:
     """Multiple choice by likelihood gives the same scores, within 0.001 nats a character."""
     from conscience.tasks.clinical_basics import clinical_basics
 
+    monkeypatch.setenv("CONSCIENCE_HOME", str(folder))
     found = []
     for arguments in (SERVER, {"dtype": "float32"}):
         [log] = inspect_eval(
