@@ -11,7 +11,7 @@ demo: $(STAMP)  ## The whole loop on the embedded model: train against the const
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh
 
 test: $(STAMP)  ## The whole test suite, offline.
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not vllm"
 
 vllm: $(VLLM_STAMP)  ## An environment for `-M engine=vllm`: vLLM's CPU build, apart, since it pins an older transformers.
 
