@@ -6,7 +6,9 @@ The reference's log-probabilities are computed once, before training.
 
 from typing import Any
 
+from conscience.training.dataset import on_disk
 from conscience.training.method import Method, Setup
+from conscience.training.rows import Row
 
 
 def trainer(setup: Setup, loss_type: str) -> Any:
@@ -16,7 +18,6 @@ def trainer(setup: Setup, loss_type: str) -> Any:
         setup: what to train on.
         loss_type: as in `trl.DPOConfig`.
     """
-    from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
     class Preferences(DPOTrainer):  # type: ignore[misc] # TRL is untyped here
@@ -35,15 +36,14 @@ def trainer(setup: Setup, loss_type: str) -> Any:
         **setup.arguments,
     )
 
-    def dataset(rows: list[Any]) -> Any:
-        columns = [{"prompt_ids": r.prompt, "chosen_ids": r.chosen, "rejected_ids": r.rejected} for r in rows]
-        return Dataset.from_list(columns) if rows else None
+    def columns(rows: list[Row]) -> list[dict[str, Any]]:
+        return [{"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected} for row in rows]
 
     return Preferences(
         model=setup.model,
         args=arguments,
-        train_dataset=dataset(setup.rows),
-        eval_dataset=dataset(setup.validation),
+        train_dataset=on_disk(columns(setup.rows), setup.arguments, "train"),
+        eval_dataset=on_disk(columns(setup.validation), setup.arguments, "validation"),
         processing_class=setup.tokenizer,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from conscience.evals.errors import BadInput
+from conscience.training.dataset import on_disk
 from conscience.training.method import Method, Setup
 from conscience.training.recipe import Strict
 from conscience.training.rows import Row
@@ -31,7 +32,6 @@ def trainer(setup: Setup) -> Any:
     Raises:
         BadInput: a micro-batch of one pair, in which the KL term would compare an answer with itself; or an SFT term.
     """
-    from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
     recipe = setup.recipe
@@ -60,8 +60,8 @@ def trainer(setup: Setup) -> Any:
     return Answers(
         model=setup.model,
         args=arguments,
-        train_dataset=Dataset.from_list(answers(shuffled, batch)),
-        eval_dataset=Dataset.from_list(answers(setup.validation, batch)) if setup.validation else None,
+        train_dataset=on_disk(answers(shuffled, batch), setup.arguments, "train"),
+        eval_dataset=on_disk(answers(setup.validation, batch), setup.arguments, "validation"),
         processing_class=setup.tokenizer,
     )
 

@@ -136,7 +136,7 @@ def test_a_killed_run_ends_with_the_same_curve(
     """`kill -9` behind a checkpoint, then again: same order, same losses, same weights but for rounding."""
     given = recipe(tiny_base, method, epochs=12.0)
     whole = losses(run(given, pairs, manifest)[0], method)
-    other = tmp_path / "home"
+    other = tmp_path / "other"
     other.mkdir()
     arguments = prepared(tmp_path / "run", given, pairs, manifest)
     environment = {**os.environ, "CONSCIENCE_HOME": str(other)}
@@ -160,7 +160,7 @@ def test_a_killed_run_ends_with_the_same_curve(
 def in_two(arguments: list[str], home: Path) -> "subprocess.Popen[str]":
     """Start a run in two processes on this machine; FACTS of `accelerate launch --cpu`: it starts one and says nothing."""
     environment = {**os.environ, "CONSCIENCE_HOME": str(home), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", *arguments]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -172,7 +172,7 @@ def test_two_processes_train_as_one(
     given = recipe(tiny_base, method, epochs=2.0, save_steps=100)
     eight = pairs[:8]
     alone = losses(run(given, eight, manifest)[0], method)
-    other = tmp_path / "home"
+    other = tmp_path / "other"
     other.mkdir()
     process = in_two(prepared(tmp_path / "run", given, eight, manifest), other)
     said, wrong = process.communicate(timeout=300)
@@ -188,7 +188,7 @@ def test_a_dead_process_ends_the_other_with_a_message(
     tiny_base: Path, pairs: list[Pair], manifest: Manifest, tmp_path: Path
 ) -> None:
     """No hanging: the launcher stops the survivor, names the signal, and no checkpoint appears."""
-    home = tmp_path / "home"
+    home = tmp_path / "other"
     home.mkdir()
     given = recipe(tiny_base, "dpo", epochs=500.0)
     process = in_two(prepared(tmp_path / "run", given, pairs, manifest), home)

@@ -45,7 +45,7 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def find(name: str) -> tuple[Path, CheckpointCard]:
         for found in known:
-            if found.name == name:
+            if found.name == name.partition("@")[0]:
                 return Path(), found
         raise BadInput(f"unknown {name}")
 
