@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,18 @@ def recipe(base: Path, method: str, **changes: Any) -> Recipe:
         "precision": "float32",
     }
     return Recipe(**{**given, **changes})
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Here and in the processes that are started: threads of several runs that wait for each other spin."""
+    import torch
+
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def losses(folder: Path, stage: str) -> list[float]:
@@ -134,7 +147,7 @@ def test_a_killed_run_ends_with_the_same_curve(
     method: str, tiny_base: Path, pairs: list[Pair], manifest: Manifest, home: Path, tmp_path: Path
 ) -> None:
     """`kill -9` behind a checkpoint, then again: same order, same losses, same weights but for rounding."""
-    given = recipe(tiny_base, method, epochs=12.0)
+    given = recipe(tiny_base, method, epochs=6.0)
     whole = losses(run(given, pairs, manifest)[0], method)
     other = tmp_path / "other"
     other.mkdir()
