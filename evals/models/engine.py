@@ -32,6 +32,10 @@ PREFIX_BYTES = 2**30
 """Keys and values kept of finished rows. Conversations that go on come first, so that theirs need not stay long."""
 
 
+QUIET_S = 0.05
+"""An idle engine starts when no request has come for so long (seconds)."""
+
+
 @dataclass(frozen=True)
 class Request:
     """One prompt to continue, or (with `max_tokens` 0) one text whose tokens are to be scored."""
@@ -153,15 +157,20 @@ class Engine:
                     self._fail(rows, error)
 
     def _collect(self, wait: bool) -> bool:
-        """Take what was asked; true when the engine is to stop."""
+        """Take what was asked; true when the engine is to stop.
+
+        An idle engine waits until nothing has come for a moment: requests that are made together start together, and a
+        small run has the same batches, and so the same rounding, when it is repeated.
+        """
+        timeout = None
         while True:
             try:
-                row = self._queue.get(block=wait)
+                row = self._queue.get(block=wait, timeout=timeout)
             except queue.Empty:
                 return False
             if row is None:
                 return True
-            wait = False
+            timeout = QUIET_S
             if row.request.max_tokens == 0:
                 self._scoring.append(row)
                 continue
