@@ -17,6 +17,7 @@ from conscience.training.recipe import Recipe
 from conscience.training.rows import Row, Split
 
 PAIRS, VALIDATION = 8_000, 500
+PAPER_GPU_HOURS = 40
 PROMPT, CHOSEN, REJECTED = 150, 300, 450
 """Tokens, assumed."""
 RECIPES = Path(str(recipe.__file__)).parent / "recipes"
@@ -50,7 +51,7 @@ def main() -> None:
             fast, slow = (seconds * device.count / 3600 for seconds in found.seconds)
             print(
                 f"{given.name}: {found.steps} steps, {found.operations:.2e} operations, about {found.bytes / 1e9:.0f} GB a GPU, "
-                f"{fast:.1f} to {slow:.1f} GPU-hours (the paper: {estimate.PAPER_GPU_HOURS:.0f} for everything)"
+                f"{fast:.1f} to {slow:.1f} GPU-hours (the paper: {PAPER_GPU_HOURS} for everything)"
             )
 
 

@@ -40,8 +40,6 @@ GPUS = {"a100": (312e12, 80e9), "h100": (989e12, 80e9), "h200": (989e12, 141e9)}
 """Dense bfloat16 peak (operations a second) and memory (bytes), from NVIDIA's data sheets of the SXM versions."""
 EFFICIENCY = {"gpu": (0.25, 0.45), "cpu": (0.25, 0.6)}
 """Part of the peak that training reaches, low and high; for GPUs what others report of theirs, not measured here."""
-PAPER_GPU_HOURS = 40.0
-"""What the paper states for its run on 2 x H100, generation and evaluation included."""
 
 
 @dataclass(frozen=True)

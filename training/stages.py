@@ -25,6 +25,8 @@ from conscience.training.recipe import Recipe
 from conscience.training.rows import Row, cut, split, tokenize
 
 HISTORY = "history.json"
+PROBES = 8
+"""Pairs on which the distance from the base is watched."""
 WARM_START = "warm start"
 """Name of the supervised stage in the history."""
 
@@ -112,7 +114,7 @@ def train(recipe: Recipe, pairs: list[Pair], work: Path) -> Trained:
         folder = work / "preferences"
         made = method.trainer(setup(model, rows.train, rows.validation, common(recipe, len(rows.train), folder)))
         patience = recipe.validation.patience if recipe.validation else None
-        history[recipe.method] = fit(made, folder, probes(rows.validation or rows.train), patience)
+        history[recipe.method] = fit(made, folder, (rows.validation or rows.train)[:PROBES], patience)
         keep(made.model, history, adapter)
     return Trained(adapter, template, json.loads((adapter / HISTORY).read_text(encoding="utf-8")))
 
@@ -125,7 +127,9 @@ def load_base(recipe: Recipe) -> Any:
     from conscience.evals.models.base import base_path
 
     dtype = torch.bfloat16 if torch.cuda.is_available() and recipe.precision == "bfloat16" else torch.float32
-    model: Any = AutoModelForCausalLM.from_pretrained(base_path(recipe.base), revision=recipe.revision, dtype=dtype)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        base_path(recipe.base), revision=recipe.revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
     return model
 
 
@@ -194,11 +198,6 @@ def common(recipe: Recipe, rows: int, folder: Path) -> dict[str, Any]:
                 "greater_is_better": False,
             }
     return settings
-
-
-def probes(rows: list[Row]) -> list[Row]:
-    """The fixed set on which the distance from the base is watched."""
-    return rows[:8]
 
 
 def fit(

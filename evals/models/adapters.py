@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from conscience.evals.models.base import Adapter
+from conscience.evals.models.loading import adapter_loading
 
 
 class Routing:
@@ -69,14 +70,22 @@ def stackable(folder: Path) -> bool:
 
 
 def stack(model: Any, adapters: Sequence[Adapter], routing: Routing) -> Any:
-    """The model with all adapters side by side; adapter number i + 1 of `routing` is `adapters[i]`, 0 the base."""
+    """The model with all adapters side by side; adapter number i + 1 of `routing` is `adapters[i]`, 0 the base.
+
+    Raises:
+        BadInput: an adapter that is not for this model, or that cannot be scaled.
+    """
     from peft import PeftModel
     from peft.tuners.lora import LoraLayer
 
     names = [f"a{number}" for number, _ in enumerate(adapters, start=1)]
-    peft = PeftModel.from_pretrained(model, adapters[0].folder, adapter_name=names[0])
+    with adapter_loading(adapters[0].folder, adapters[0].scale):
+        peft = PeftModel.from_pretrained(model, adapters[0].folder, adapter_name=names[0])
     for name, adapter in zip(names[1:], adapters[1:], strict=True):
-        peft.load_adapter(adapter.folder, adapter_name=name)
+        with adapter_loading(adapter.folder, adapter.scale):
+            result = peft.load_adapter(adapter.folder, adapter_name=name)
+            if missing := [key for key in result.missing_keys if f".{name}." in key]:  # here PEFT does not even warn
+                raise ValueError(f"no weights for {len(missing)} modules of the model, {missing[0]!r} among them")
     scale = {name: adapter.scale for name, adapter in zip(names, adapters, strict=True)}
     owners: dict[tuple[int, ...], Tensor] = {}
     plain = peft.get_base_model()

@@ -161,15 +161,26 @@ def merge(model: Any, adapter: Path, scale: float) -> Any:
         from peft import PeftModel
         from peft.helpers import rescale_adapter_scale
 
+    with adapter_loading(adapter, scale):
+        wrapped = PeftModel.from_pretrained(model, adapter)
+        with rescale_adapter_scale(wrapped, scale):
+            return wrapped.merge_and_unload()
+
+
+@contextmanager
+def adapter_loading(adapter: Path, scale: float) -> Iterator[None]:
+    """Check an adapter, and let PEFT's doubts while it is loaded inside be errors.
+
+    Raises:
+        BadInput: not a LoRA adapter in safetensors, not for this model, or one whose effect a factor does not scale.
+    """
     config = adapter_config(adapter)
     if scale != 1 and (fixed := _fixed(config)):
         raise BadInput(f"the adapter in {str(adapter)!r} cannot be scaled: it has {', '.join(fixed)}")
     with _readable(str(adapter)), warnings.catch_warnings():
         # An adapter for other layers loads with a mere warning, and the base would be evaluated in its name.
         warnings.filterwarnings("error", message="Found missing adapter keys")
-        wrapped = PeftModel.from_pretrained(model, adapter)
-        with rescale_adapter_scale(wrapped, scale):
-            return wrapped.merge_and_unload()
+        yield
 
 
 def adapter_config(folder: Path) -> dict[str, Any]:

@@ -89,3 +89,28 @@ def test_only_plain_lora_is_stacked(tmp_path: Path) -> None:
     dora = adapter(tmp_path / "dora", 1, ["q_proj"], 4, use_dora=True)
     whole = adapter(tmp_path / "whole", 1, ["q_proj"], 4, modules_to_save=["lm_head"])
     assert [True, False, False] == [stackable(folder) for folder in (plain, dora, whole)]
+
+
+def test_an_adapter_for_another_model_is_refused_among_several(tmp_path: Path) -> None:
+    """PEFT only warns of it, and the base would answer in its name."""
+    import json
+
+    from safetensors.torch import load_file, save_file
+
+    from conscience.evals.errors import BadInput
+    from conscience.evals.models.adapters import Routing, stack
+    from conscience.evals.models.base import Adapter
+
+    right = adapter(tmp_path / "a", 1, ["q_proj"], 4)
+    wrong = adapter(tmp_path / "b", 2, ["q_proj"], 4)
+    weights = {
+        name.replace("layers.", "blocks."): weight
+        for name, weight in load_file(wrong / "adapter_model.safetensors").items()
+    }
+    save_file(weights, wrong / "adapter_model.safetensors")
+    with pytest.raises(BadInput, match="cannot load"):
+        stack(tiny(), [Adapter(right), Adapter(wrong)], Routing())
+    config = json.loads((right / "adapter_config.json").read_text())
+    (right / "adapter_config.json").write_text(json.dumps({**config, "init_lora_weights": "pissa"}))
+    with pytest.raises(BadInput, match="cannot be scaled: it has init_lora_weights=pissa"):
+        stack(tiny(), [Adapter(right, 0.5)], Routing())
